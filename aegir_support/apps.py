@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AegirSupportConfig(AppConfig):
+    name = "aegir_support"

@@ -1,0 +1,7 @@
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def project(request: HttpRequest) -> dict[str, object]:
+    """What every page may name: the project, and whether this is a demo."""
+    return {"project_name": settings.PROJECT_NAME, "is_demo": settings.DEMO}

@@ -1,0 +1,237 @@
+"""Every setting, read from the environment; `.env.example` lists each variable with its meaning.
+
+DEPLOYMENT is `production` unless the demo or the tests say otherwise, and production has no default for a secret.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import django_stubs_ext
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from . import embedded, env, logs
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DEPLOYMENT = env.text("DEPLOYMENT", "production")
+if DEPLOYMENT not in {"production", "demo", "test"}:
+    raise ImproperlyConfigured(f"DEPLOYMENT is production, demo or test; it says {DEPLOYMENT!r}.")
+PRODUCTION = DEPLOYMENT == "production"
+DEMO = DEPLOYMENT == "demo"
+
+# What this portal calls itself. Any project can run it under its own name.
+PROJECT_NAME = env.text("PROJECT_NAME", "Ægir Support")
+SITE_URL = env.text("SITE_URL", None if PRODUCTION else "http://localhost:8000").rstrip("/")
+
+# Secrets and addresses
+SECRET_KEY = env.text("SECRET_KEY", None if PRODUCTION else "not-a-secret-" * 5)
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", "")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", None if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", SITE_URL)
+LOCAL_DIR = Path(env.text("LOCAL_DIR", str(BASE_DIR / ".local" / ("test" if DEPLOYMENT == "test" else "demo"))))
+
+# The demo and the tests bring their own PostgreSQL and Valkey; production names its servers.
+DATABASE_URL = env.text("DATABASE_URL", None if PRODUCTION else embedded.database_url(LOCAL_DIR))
+REDIS_URL = env.text("REDIS_URL", None if PRODUCTION else embedded.redis_url(LOCAL_DIR))
+
+INSTALLED_APPS = [
+    "referrals",
+    "tickets",
+    "billing",
+    "members",
+    "aegir_support",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "csp",
+    "django_htmx",
+    "import_export",
+    "template_partials",
+]
+
+MIDDLEWARE = [
+    "aegir_support.middleware.RequestIdMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aegir_support.middleware.OutageMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "members.middleware.SecondFactorMiddleware",
+    "members.middleware.TimeZoneMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "aegir_support.urls"
+WSGI_APPLICATION = "aegir_support.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "aegir_support.context.project",
+                "members.access.navigation",
+            ],
+        },
+    },
+]
+
+# PostgreSQL. A request that waits longer than these is broken off rather than piled up.
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": embedded.django_database(
+        DATABASE_URL,
+        pool_size=env.number("DATABASE_POOL_SIZE", 8),
+        session={
+            "statement_timeout": env.text("DATABASE_STATEMENT_TIMEOUT", "15s"),
+            "lock_timeout": env.text("DATABASE_LOCK_TIMEOUT", "3s"),
+            "idle_in_transaction_session_timeout": env.text("DATABASE_IDLE_TIMEOUT", "30s"),
+        },
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# Celery. The broker only hurries work along: what must not be lost is a row (docs/decisions/).
+CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "visibility_timeout": 600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "drain the outbox": {"task": "aegir_support.tasks.drain_outbox", "schedule": timedelta(seconds=10)},
+    "sweep the queue": {"task": "tickets.tasks.sweep", "schedule": timedelta(seconds=30)},
+}
+
+# Accounts
+AUTH_USER_MODEL = "members.User"
+AUTHENTICATION_BACKENDS = ["members.access.Backend"]
+PASSWORD_HASHERS = (
+    ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if DEPLOYMENT == "test"
+    else ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+)
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "members:home"
+LOGOUT_REDIRECT_URL = "landing"
+ACCOUNT_ADAPTER = "members.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SITE_URL.startswith("https:") else "http"
+ALLAUTH_TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = PROJECT_NAME
+# Members, the bookkeeper and admins must use a second factor, except where nobody's income is at stake.
+SECOND_FACTOR_REQUIRED = PRODUCTION
+
+# Mail goes out through the outbox (aegir_support.mail)
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if PRODUCTION or os.environ.get("EMAIL_HOST")
+    else "django.core.mail.backends.dummy.EmailBackend"
+)
+EMAIL_HOST = env.text("EMAIL_HOST", None if PRODUCTION else "localhost")
+EMAIL_PORT = env.number("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=PRODUCTION)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", None if PRODUCTION else f"{PROJECT_NAME} <support@aegir.example>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# Language and time
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", "UTC")
+
+# Files
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not PRODUCTION
+# A request body larger than this is refused before it is read; the longest text a form takes is 20 kB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+# Security
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],  # Tabler's CSS draws its check marks, allauth its QR code, from data: addresses
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_REDIRECT_EXEMPT = [r"^-/"]
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
+SESSION_COOKIE_SECURE = SECURE_SSL_REDIRECT
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+CSRF_FAILURE_VIEW = "aegir_support.views.csrf_failure"
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING_CONFIG = None
+logs.configure(level=env.text("LOG_LEVEL", "WARNING" if DEPLOYMENT == "test" else "INFO"), as_json=PRODUCTION)
