@@ -1,0 +1,50 @@
+from django.contrib import admin, messages
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from . import outbox
+from .models import Outbox, OutboxQuerySet
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: "OutboxAdmin") -> list[tuple[str, str]]:  # type: ignore[override]
+        return [("parked", _("parked")), ("waiting", _("waiting")), ("done", _("done"))]  # type: ignore[list-item]
+
+    def queryset(self, request: HttpRequest, queryset: OutboxQuerySet) -> OutboxQuerySet:  # type: ignore[override]
+        match self.value():
+            case "parked":
+                return queryset.parked()
+            case "waiting":
+                return queryset.waiting()
+            case "done":
+                return queryset.done()
+        return queryset
+
+
+@admin.register(Outbox)
+class OutboxAdmin(admin.ModelAdmin[Outbox]):
+    """To look at, and to send again what was parked. Nobody writes or changes a row by hand."""
+
+    list_display = ["key", "kind", "created_at", "done_at", "parked_at", "attempts", "error"]
+    list_filter = [StateFilter, "kind"]
+    search_fields = ["key", "request_id"]
+    actions = ["send_again"]
+
+    @admin.action(description=_("Send parked rows again"), permissions=["view"])
+    def send_again(self, request: HttpRequest, rows: OutboxQuerySet) -> None:
+        count = outbox.send_again(rows)
+        words = ngettext("%d row will be sent again.", "%d rows will be sent again.", count) % count
+        self.message_user(request, words, messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Outbox | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Outbox | None = None) -> bool:
+        return False

@@ -1,0 +1,61 @@
+"""The outermost layers of each request: its id and its line in the log, and a calm answer to an outage."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from . import logs
+from .views import is_outage, unavailable
+
+log = structlog.get_logger(__name__)
+
+_SANE_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+Next = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Give each request an id, the proxy's where it sent a sane one, and log one line when it is answered."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        sent = request.headers.get("X-Request-ID", "")
+        request_id = sent if _SANE_ID.fullmatch(sent) else uuid.uuid4().hex
+        started = time.perf_counter()
+        with logs.request_bound(request, request_id):
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id
+            self._log(request, response, round((time.perf_counter() - started) * 1000))
+        return response
+
+    def _log(self, request: HttpRequest, response: HttpResponse, ms: int) -> None:
+        # Probes and static files come by the hundred and say nothing.
+        quiet = request.path.startswith(("/-/", settings.STATIC_URL))
+        tell = log.debug if quiet and response.status_code < 500 else log.info
+        tell("request", method=request.method, route=logs.route(request), status=response.status_code, ms=ms)
+
+
+class OutageMiddleware:
+    """Answer 503 and "try again in five seconds" where a view met a database that is away or too busy.
+
+    A statement or lock that ran into its time limit counts as well: the transaction was rolled back, nothing was
+    saved, and the same request may succeed in a moment. What fails outside of a view comes to `views.server_error`.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not is_outage(exception):
+            return None
+        log.error("database away or too busy", route=logs.route(request), error=str(exception).strip())
+        return unavailable()
