@@ -12,7 +12,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from . import embedded, env, logs
+from . import addresses, embedded, env, logs
 
 django_stubs_ext.monkeypatch()
 
@@ -25,7 +25,7 @@ DEMO = DEPLOYMENT == "demo"
 
 # What this portal calls itself. Any project can run it under its own name.
 PROJECT_NAME = env.text("PROJECT_NAME", "Ægir Support")
-SITE_URL = env.text("SITE_URL", None if PRODUCTION else "http://localhost:8000").rstrip("/")
+SITE_URL = env.text("SITE_URL", None if PRODUCTION else f"http://localhost:{env.number('PORT', 8000)}").rstrip("/")
 
 # Secrets and addresses
 SECRET_KEY = env.text("SECRET_KEY", None if PRODUCTION else "not-a-secret-" * 5)
@@ -102,7 +102,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # PostgreSQL. A request that waits longer than these is broken off rather than piled up.
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": embedded.django_database(
+    "default": addresses.django_database(
         DATABASE_URL,
         pool_size=env.number("DATABASE_POOL_SIZE", 8),
         session={
@@ -116,7 +116,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # Celery. The broker only hurries work along: what must not be lost is a row (docs/decisions/).
-CELERY_BROKER_URL = embedded.broker_url(REDIS_URL)
+CELERY_BROKER_URL = addresses.broker_url(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5, "visibility_timeout": 600}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
