@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
+
+from django.utils import timezone
+
 _MIDNIGHT = time(0, 0)
 _LONGEST_CLOSURE = timedelta(days=400)
 
 
 class NeverOpen(Exception):
     """The calendar has no open hour, or none within more than a year."""
+
+
+def today() -> date:
+    """Today where the project is at home: a term ends for everybody at once, whoever asks and from where."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,11 @@ class Span:
             raise ValueError("A weekday is 0 (Monday) to 6 (Sunday).")
         if self.closes != _MIDNIGHT and self.closes <= self.opens:
             raise ValueError("A span closes after it opens; hours past midnight are two spans.")
+
+
+def today() -> date:
+    """The day it is where the project is (TIME_ZONE): a record's date must not depend on who looks."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 class WeeklyHours:
