@@ -1,6 +1,6 @@
 """Business time: hours of a week in a time zone, and sums over them that stay right when the clocks change.
 
-Instants are aware; sums run in UTC over the open spans of each local day. A time that occurs twice when clocks go back
+Instants are aware, and those returned are in UTC; sums run over the open spans of each local day. A time that occurs twice when clocks go back
 opens at its first and closes at its second; a time that is left out counts as the same distance past the change.
 """
 
@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
-
-from django.utils import timezone
 
 from django.utils import timezone
 
@@ -41,11 +39,6 @@ class Span:
             raise ValueError("A span closes after it opens; hours past midnight are two spans.")
 
 
-def today() -> date:
-    """The day it is where the project is (TIME_ZONE): a record's date must not depend on who looks."""
-    return timezone.localdate(timezone=timezone.get_default_timezone())
-
-
 class WeeklyHours:
     """The open hours of a week, without the dates that are `closed` (holidays)."""
 
@@ -62,13 +55,14 @@ class WeeklyHours:
         """
         if business < timedelta(0):
             raise ValueError("Business time is added, not taken away.")
+        if not business:
+            return _utc(start)
         left = business
-        if not left:
-            return start
+        start = _utc(start)
         for opens, closes in self._intervals(start):
             begins = max(opens, start)
             if closes - begins >= left:
-                return (begins + left).astimezone(self.time_zone)
+                return begins + left
             left -= closes - begins
         raise NeverOpen
 
@@ -81,7 +75,7 @@ class WeeklyHours:
         """
         if days < 1:
             raise ValueError("At least one business day is added.")
-        local = _aware(start).astimezone(self.time_zone)
+        local = _utc(start).astimezone(self.time_zone)
         today = self._day(local.date())
         inside = bool(today) and today[0][0] <= start <= today[-1][1]
         if inside:
@@ -89,25 +83,26 @@ class WeeklyHours:
             return self._latest_open(day, _instant(day, local.time(), self.time_zone))
         tomorrow_at_earliest = not today or start > today[-1][1]
         first = local.date() + timedelta(days=1) if tomorrow_at_earliest else local.date()
-        return self._day(self._business_day(first, days))[-1][1].astimezone(self.time_zone)
+        return self._day(self._business_day(first, days))[-1][1]
 
     def is_open(self, at: datetime) -> bool:
         """Open at this instant. Closing time itself is closed."""
-        return any(opens <= at < closes for opens, closes in self._day(_aware(at).astimezone(self.time_zone).date()))
+        at = _utc(at)
+        return any(opens <= at < closes for opens, closes in self._day(at.astimezone(self.time_zone).date()))
 
     def next_opening(self, at: datetime) -> datetime:
         """`at` itself while open, else when it opens next. Raises NeverOpen."""
-        for opens, _ in self._intervals(at):
-            return at if opens <= at else opens.astimezone(self.time_zone)
-        raise NeverOpen
+        opens, _closes = next(self._intervals(at))
+        return max(opens, _utc(at))
 
     def between(self, start: datetime, end: datetime) -> timedelta:
         """The business time from `start` to `end`; negative where `end` is the earlier."""
         if end < start:
             return -self.between(end, start)
+        start, end = _utc(start), _utc(end)
         passed = timedelta(0)
-        day = _aware(start).astimezone(self.time_zone).date()
-        last = _aware(end).astimezone(self.time_zone).date()
+        day = start.astimezone(self.time_zone).date()
+        last = end.astimezone(self.time_zone).date()
         while self.spans and day <= last:
             for opens, closes in self._day(day):
                 passed += max(min(closes, end) - max(opens, start), timedelta(0))
@@ -116,7 +111,8 @@ class WeeklyHours:
 
     def _intervals(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:
         """Open intervals that end after `start`, in order. Raises NeverOpen when the wait for one is too long."""
-        day = _aware(start).astimezone(self.time_zone).date()
+        start = _utc(start)
+        day = start.astimezone(self.time_zone).date()
         last_open = day
         while self.spans and day - last_open <= _LONGEST_CLOSURE:
             for opens, closes in self._day(day):
@@ -146,7 +142,7 @@ class WeeklyHours:
         for opens, closes in intervals:
             if opens <= at:
                 result = min(at, closes)
-        return result.astimezone(self.time_zone)
+        return result
 
     def _day(self, day: date) -> list[tuple[datetime, datetime]]:
         """The open intervals of a local day in UTC, in order and without overlap."""
@@ -171,7 +167,8 @@ def _instant(day: date, at: time, time_zone: ZoneInfo, *, last: bool = False) ->
     return max(first, second) if last and second > first else first
 
 
-def _aware(at: datetime) -> datetime:
+def _utc(at: datetime) -> datetime:
+    # Python adds and subtracts times of one zone by the clock on the wall, which is wrong when the clocks change.
     if at.tzinfo is None:
         raise ValueError("Business time is counted between aware instants.")
-    return at
+    return at.astimezone(UTC)

@@ -28,6 +28,9 @@ _PLACES = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 
+_SIGNS = {"EUR": "€", "GBP": "£", "USD": "US$", "CAD": "CA$", "AUD": "A$", "JPY": "JP¥"}
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+
 
 def places(currency: str) -> int:
     """How many decimal places the currency is written with: 2 for USD, 0 for JPY, 3 for KWD."""
@@ -35,15 +38,16 @@ def places(currency: str) -> int:
 
 
 def format_money(cents: int, currency: str) -> str:
-    """Such as `1,240.00 USD`, `-5.50 EUR` or `900 JPY`.
+    """Such as `€1,240.00`, `−US$5.50`, `JP¥900` or `CHF 80.00`: the same in pages, mails and files.
 
-    The code, not a sign: "$" is the currency of two dozen countries. The same in every language, so that a page, a
-    mail, a PDF and an export show one amount in one way.
+    "$" alone is the currency of two dozen countries, so a sign always says whose it is; most currencies use their code.
     """
+    currency = currency.upper()
     digits = places(currency)
     whole, rest = divmod(abs(cents), 10**digits)
     fraction = f".{rest:0{digits}d}" if digits else ""
-    return f"{'-' if cents < 0 else ''}{whole:,}{fraction} {currency.upper()}"
+    minus = "\N{MINUS SIGN}" if cents < 0 else ""
+    return f"{minus}{_SIGNS.get(currency, currency + NO_BREAK_SPACE)}{whole:,}{fraction}"
 
 
 def split(cents: int, weights: Sequence[int]) -> list[int]:
