@@ -15,7 +15,9 @@ from django.templatetags.static import static
 from django.utils import formats, timezone
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext, pgettext
+from django.utils.translation import gettext, ngettext
+
+from aegir_support.money import format_money
 
 register = template.Library()
 
@@ -40,9 +42,7 @@ def icon(name: str, label: str = "") -> SafeString:
     """A Tabler icon of `static/icons.svg`. Silent beside words; with `label` it speaks for itself."""
     address = f"{static('icons.svg')}#{name}"
     if label:
-        return format_html(
-            '<svg class="icon" role="img" aria-label="{}"><use href="{}"></use></svg>', label, address
-        )
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}"></use></svg>', label, address)
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"></use></svg>', address)
 
 
@@ -53,19 +53,17 @@ def badge(text: object, tone: str = "neutral", icon: str = "") -> SafeString:
 
 
 @register.simple_tag
-def button(
-    text: str, kind: str = "plain", href: str = "", icon: str = "", type: str = "submit", **attributes: object
-) -> SafeString:
+def button(text: str, kind: str = "plain", href: str = "", icon: str = "", **attributes: object) -> SafeString:
     """A button, or with `href` a link that looks like one. `kind`: primary (one a page), plain, quiet or danger.
 
-    Further arguments become attributes: `name="outcome" data_confirm="Withdraw the ticket?"`.
+    Further arguments become attributes: `name="outcome" data_confirm="Withdraw the ticket?" type="button"`.
     """
     look = {"primary": "btn-primary", "plain": "", "quiet": "btn-quiet", "danger": "btn-danger"}[kind]
     words = format_html("{}{}", _icon_or_nothing(icon), text)
     css = f"btn {look}".strip()
     if href:
         return format_html('<a class="{}" href="{}"{}>{}</a>', css, href, _attributes(attributes), words)
-    return format_html('<button class="{}" type="{}"{}>{}</button>', css, type, _attributes(attributes), words)
+    return format_html('<button class="{}"{}>{}</button>', css, _attributes({"type": "submit"} | attributes), words)
 
 
 def _icon_or_nothing(name: str) -> SafeString:
@@ -74,9 +72,7 @@ def _icon_or_nothing(name: str) -> SafeString:
 
 def _attributes(attributes: Mapping[str, object]) -> SafeString:
     """`data_confirm="Sure?"` as ` data-confirm="Sure?"`; true is the bare name, false, none and empty are left out."""
-    written = [
-        (name.replace("_", "-"), value) for name, value in attributes.items() if value not in {None, False, ""}
-    ]
+    written = [(name.replace("_", "-"), value) for name, value in attributes.items() if value not in {None, False, ""}]
     return format_html_join(
         "", "{}", ((format_html(" {}" if value is True else ' {}="{}"', name, value),) for name, value in written)
     )
@@ -85,16 +81,7 @@ def _attributes(attributes: Mapping[str, object]) -> SafeString:
 @register.simple_tag
 def money(cents: int, currency: str) -> SafeString:
     """An amount in whole minor units, with its currency: €1,234.50."""
-    digits = {"JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "VND": 0, "BHD": 3, "KWD": 3, "TND": 3}.get(currency, 2)
-    whole, part = divmod(abs(cents), 10**digits)
-    number = formats.number_format(whole, use_l10n=True, force_grouping=True)
-    if digits:
-        number += f"{formats.get_format('DECIMAL_SEPARATOR')}{part:0{digits}d}"
-    sign = {"EUR": "€", "GBP": "£", "USD": "US$", "CAD": "CA$", "AUD": "A$", "JPY": "JP¥"}.get(
-        currency, f"{currency}\N{NO-BREAK SPACE}"
-    )
-    minus = "\N{MINUS SIGN}" if cents < 0 else ""
-    return format_html('<span class="money">{}{}{}</span>', minus, sign, number)
+    return format_html('<span class="money">{}</span>', format_money(cents, currency))
 
 
 @register.simple_tag
@@ -175,7 +162,7 @@ def countdown(moment: datetime) -> SafeString:
     left = max(int((moment - timezone.now()).total_seconds()), 0)
     text = f"{left // 60:02d}:{left % 60:02d}"
     if left >= 3600:
-        text = gettext("%(hours)d h %(minutes)d min") % {"hours": left // 3600, "minutes": left % 3600 // 60}
+        text = gettext("%(hours)s h %(minutes)s min") % {"hours": left // 3600, "minutes": left % 3600 // 60}
     return format_html(
         '<time class="clock" role="timer" data-countdown datetime="{}" title="{}">{}</time>',
         moment.isoformat(timespec="seconds"),
@@ -271,9 +258,9 @@ def alert(content: str, tone: str = "blue", title: str = "", dismiss: bool = Fal
     heading = format_html('<p class="alert-title">{}</p>', title) if title else NOTHING
     close = _dismiss() if dismiss else NOTHING
     return format_html(
-        '<div class="alert tone-{}" role="{}">{}<div class="alert-body">{}{}</div>{}</div>',
+        '<div class="alert tone-{}"{}>{}<div class="alert-body">{}{}</div>{}</div>',
         _tone(tone),
-        "alert" if tone == "red" else "status",
+        mark_safe(' role="alert"') if tone == "red" else NOTHING,
         icon(signs.get(tone, "alert-circle")),
         heading,
         mark_safe(content),  # noqa: S308  the block's own HTML, escaped where the template wrote it
@@ -329,13 +316,13 @@ def scroll(content: str, label: str) -> SafeString:
 
 
 @register.simple_block_tag
-def dialog(content: str, id: str, title: str) -> SafeString:
-    """A dialog that `data-dialog="<id>"` on a button opens. For what a page also offers without JavaScript."""
+def dialog(content: str, name: str, title: str) -> SafeString:
+    """A dialog that `data-dialog="<name>"` on a button opens. For what a page also offers without JavaScript."""
     return format_html(
         '<dialog class="dialog" id="{0}" aria-labelledby="{0}-title"><form method="dialog">'
         '<button class="dismiss" aria-label="{1}">{2}</button></form>'
         '<h2 class="h3" id="{0}-title">{3}</h2>{4}</dialog>',
-        id,
+        name,
         gettext("Close"),
         icon("x"),
         title,
@@ -353,6 +340,7 @@ def form_errors(form: BaseForm) -> dict[str, object]:
 @register.inclusion_tag("components/field.html")
 def field(
     bound: BoundField,
+    *,
     label: str = "",
     hint: str = "",
     descriptions: Mapping[object, str] | None = None,
@@ -418,15 +406,21 @@ def _options(bound: BoundField, descriptions: Mapping[object, str]) -> Iterable[
 
 
 @register.simple_tag
-def words_for_time() -> SafeString:
-    """What `site.js` needs to keep times fresh in the page's language, as attributes of the root."""
-    return _attributes({
-        "data-in": pgettext("how long until", "in %s"),
-        "data-ago": gettext("%s ago"),
-        "data-now": gettext("now"),
-        "data-up": gettext("time is up"),
-        "data-left": gettext("%s characters left"),
-        "data-restored": gettext("We kept the words you had not sent yet."),
-        "data-yes": gettext("Yes"),
-        "data-no": gettext("Cancel"),
-    })
+def page_words() -> SafeString:
+    """What `site.js` needs to speak the page's language and go by the server's clock, as attributes of the root."""
+    return _attributes(
+        {
+            "data-server-time": timezone.now().isoformat(timespec="milliseconds"),
+            "data-in": gettext("in %s"),
+            "data-ago": gettext("%s ago"),
+            "data-now": gettext("now"),
+            "data-min": gettext("%d min"),
+            "data-hour": gettext("%d h"),
+            "data-hours": gettext("%(hours)s h %(minutes)s min") % {"hours": "%h", "minutes": "%m"},
+            "data-up": gettext("time is up"),
+            "data-left": gettext("%s characters left"),
+            "data-restored": gettext("We kept the words you had not sent yet."),
+            "data-yes": gettext("Yes"),
+            "data-no": gettext("Cancel"),
+        }
+    )
