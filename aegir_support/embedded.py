@@ -16,7 +16,7 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,6 @@ DATABASE_USER = "aegir"
 LONGEST_SOCKET_PATH = 107
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 VALKEY_SOCKET = "valkey.sock"
-READY_WITHIN_SECONDS = 30.0
 # PostgreSQL refuses to run as root. Debian keeps this user for programs that own files and need no login.
 SERVER_USER = "daemon"
 CAP_DAC_OVERRIDE, CAP_SETPCAP = 1, 8
@@ -90,7 +89,7 @@ class Postgres:
 
     def wait_until_ready(self) -> None:
         """Return once it answers and the database exists. Raises NotReady."""
-        _wait(self.child, self._create_database)
+        self.child.wait_until(self._create_database)
 
     def stop(self) -> None:
         """Break off its connections, write everything down and end."""
@@ -200,7 +199,7 @@ class Valkey:
 
     def wait_until_ready(self) -> None:
         """Return once it answers. Raises NotReady."""
-        _wait(self.child, self._answers)
+        self.child.wait_until(self._answers)
 
     def stop(self) -> None:
         self.child.stop()
@@ -239,15 +238,6 @@ class Valkey:
                 return client.recv(16).startswith(b"+PONG")
         except OSError:
             return False
-
-
-def _wait(child: Child, answers: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while not answers():
-        if not child.is_running or time.monotonic() > deadline:
-            child.stop()
-            raise NotReady(f"{child.name} did not start. It said ({child.log}):\n{child.tail()}".rstrip())
-        time.sleep(0.05)
 
 
 def _postgres_program(name: str) -> Path:
@@ -318,6 +308,10 @@ def _working_in(folder: Path) -> list[int]:
     pids = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # another user's, or gone meanwhile
-            if entry.name.isdecimal() and os.readlink(entry / "cwd") == str(folder):
+            if entry.name.isdecimal() and os.readlink(entry / "cwd") == str(folder) and _is_postgres(entry):
                 pids.append(int(entry.name))
     return pids
+
+
+def _is_postgres(entry: Path) -> bool:
+    return (entry / "comm").read_text().strip() == "postgres"  # and not somebody's shell

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 
 TAIL_LINES = 12
@@ -30,7 +31,7 @@ class Child:
         *,
         log: Path,
         prepare: Callable[[], None] | None = None,
-        environment: Mapping[str, str] | None = None,
+        working_dir: Path | None = None,
         privileges: Sequence[str] = (),
         stop_signal: signal.Signals = signal.SIGTERM,
         patience: float = 10.0,
@@ -44,7 +45,7 @@ class Child:
         self.log = log
         self._command = command
         self._prepare = prepare
-        self._environment = environment
+        self._working_dir = working_dir
         self._privileges = privileges
         self._stop_signal = stop_signal
         self._patience = patience
@@ -61,7 +62,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                cwd=self._working_dir,
                 start_new_session=True,
             )
 
@@ -99,6 +100,15 @@ class Child:
         self._process.wait()
         self._process = None  # the number may soon belong to somebody else
 
+    def wait_until(self, ready: Callable[[], bool], *, within: float = 30.0) -> None:
+        """Return once `ready()` says so; `within` is in seconds. Raises NotReady with the last words of the program."""
+        deadline = time.monotonic() + within
+        while not ready():
+            if not self.is_running or time.monotonic() > deadline:
+                self.stop()
+                raise NotReady(f"{self.name} did not start. It said ({self.log}):\n{self.tail()}".rstrip())
+            time.sleep(0.05)
+
     def tail(self) -> str:
         """The last lines the program wrote, indented for the screen."""
         try:
@@ -109,23 +119,25 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running until it is told to stop them, last started first."""
+    """Keeps children running until it is told to stop them."""
 
     def __init__(self, say: Callable[[str], None], reason: Callable[[], str]) -> None:
         """`say` shows a sentence; `reason` may know why things fail just now (a full disk), or returns nothing."""
         self._say = say
         self._reason = reason
-        self._watches: list[_Watch] = []
+        self._groups: list[list[_Watch]] = []
 
-    def start(self, child: Child) -> None:
-        """Start it and look after it from now on."""
-        self._watches.append(_Watch(child))
-        child.start()
+    def start(self, *children: Child) -> None:
+        """Start them together and look after them from now on. Raises NotReady."""
+        self._groups.append([])
+        for child in children:
+            self._groups[-1].append(_Watch(child))
+            child.start()
 
     def look(self) -> None:
         """Start again whatever has died, later each time it dies soon after its start."""
         now = time.monotonic()
-        for watch in self._watches:
+        for watch in chain(*self._groups):
             if watch.child.is_running:
                 continue
             if watch.restart_at is None:
@@ -151,9 +163,13 @@ class Supervisor:
         return sentence
 
     def stop(self) -> None:
-        """Stop all, the last started first: what serves people ends before what it needs."""
-        while self._watches:
-            self._watches.pop().child.stop()
+        """Stop all, those started last first: what serves people ends before what it needs."""
+        while self._groups:
+            children = [watch.child for watch in self._groups.pop()]
+            for child in children:
+                child.ask_to_stop()
+            for child in children:
+                child.wait_until_stopped()
 
 
 class _Watch:
