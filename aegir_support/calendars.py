@@ -1,7 +1,8 @@
 """Business time: hours of a week in a time zone, and sums over them that stay right when the clocks change.
 
-Instants are aware, and those returned are in UTC; sums run over the open spans of each local day. A time that occurs twice when clocks go back
-opens at its first and closes at its second; a time that is left out counts as the same distance past the change.
+Instants are aware, and those returned are in UTC; sums run over the open spans of each local day. A time that occurs
+twice when clocks go back opens at its first and closes at its second; a time that is left out counts as the same
+distance past the change.
 """
 
 from collections.abc import Collection, Iterator
