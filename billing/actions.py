@@ -1,0 +1,76 @@
+"""What can happen to what a client has. Each action is one transaction."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import date
+
+from django.db import transaction
+
+from members import actions as members
+from members.models import User
+
+from .models import Client, Contact, Grant, Pack, Subscription, Tier
+
+
+class NotAllowed(Exception):
+    """Only the client's owner may do this."""
+
+
+@transaction.atomic
+def start_subscription(client: Client, tier: Tier, *, cpus: int, starts_on: date, ends_on: date) -> Subscription:
+    """Put a term in force, with the grant of its included tickets (product.md, Tiers 4).
+
+    Raises ValidationError for days that overlap another term of the client.
+    """
+    subscription = Subscription(client=client, tier=tier, cpus=cpus, starts_on=starts_on, ends_on=ends_on)
+    subscription.full_clean()
+    subscription.save()
+    grant_term(subscription)
+    return subscription
+
+
+def grant_term(subscription: Subscription) -> Grant:
+    """The tickets a term brings, once."""
+    grant, _made = Grant.objects.get_or_create(
+        subscription=subscription,
+        defaults={
+            "client": subscription.client,
+            "kind": Grant.Kind.TERM,
+            "tickets": subscription.tickets,
+            "starts_on": subscription.starts_on,
+            "ends_on": subscription.ends_on,
+        },
+    )
+    return grant
+
+
+@transaction.atomic
+def grant_pack(client: Client, pack: Pack, *, starts_on: date) -> Grant:
+    """The tickets of a pack, for as many months as it lives (B30)."""
+    return Grant.objects.create(
+        client=client,
+        kind=Grant.Kind.PACK,
+        tickets=pack.tickets,
+        starts_on=starts_on,
+        ends_on=months_later(starts_on, pack.valid_months),
+    )
+
+
+@transaction.atomic
+def invite_contact(
+    by: User, client: Client, *, email: str, name: str, role: str, sees: str = Contact.Sees.ALL
+) -> Contact:
+    """Let the client's owner bring in a colleague. Raises NotAllowed, members.actions.AlreadyHere."""
+    owner = Contact.objects.filter(user=by, client=client, role=Contact.Role.OWNER).exists()
+    if not owner:
+        raise NotAllowed
+    user = members.invite(email, name, time_zone=by.time_zone)
+    return Contact.objects.create(user=user, client=client, role=role, sees=sees)
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day some months on; the last of the month where it has no such day."""
+    years, month = divmod(day.month - 1 + months, 12)
+    last = calendar.monthrange(day.year + years, month + 1)[1]
+    return date(day.year + years, month + 1, min(day.day, last))

@@ -1,0 +1,24 @@
+"""How allauth behaves here: nobody signs up by themselves, and its mails go through the outbox."""
+
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
+from django.conf import settings
+from django.http import HttpRequest
+
+from aegir_support import mail
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """An account comes with an invitation or a purchase, never by itself."""
+        return False
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        site = SimpleNamespace(name=settings.PROJECT_NAME, domain=settings.SITE_URL.split("//")[-1])
+        everything = {"request": allauth_context.request, "email": email, "current_site": site, **context}
+        message = self.render_mail(template_prefix, email, everything)
+        mail.enqueue_message(message, key=f"account:{uuid.uuid4()}")

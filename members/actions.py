@@ -1,0 +1,84 @@
+"""What can happen to people and their places. Each action is one transaction."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from allauth.account.forms import default_token_generator
+from allauth.account.models import EmailAddress
+from allauth.account.utils import user_pk_to_url_str
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+
+from aegir_support import calendars, mail
+
+from . import rotation
+from .models import Member, Queue, Representative, User
+
+
+class AlreadyHere(Exception):
+    """Somebody already uses this e-mail address."""
+
+
+class NotAheadOfUs(Exception):
+    """A first day back lies in the future."""
+
+
+@transaction.atomic
+def invite(email: str, name: str, *, time_zone: str = "UTC") -> User:
+    """Make an account that opens with the link in the mail, where its owner chooses a password. Raises AlreadyHere."""
+    if User.objects.filter(email=email.lower()).exists():
+        raise AlreadyHere
+    user = User.objects.create_user(email, name=name, time_zone=time_zone)
+    send_invitation(user)
+    return user
+
+
+def send_invitation(user: User) -> None:
+    """Mail a link that proves the address and sets the first password; it works once and for a few days."""
+    # The link reaches only the owner of the address, so choosing a password through it verifies the address too.
+    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    token = default_token_generator.make_token(user)
+    link = reverse("account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(user), "key": token})
+    mail.send(
+        "invitation",
+        user.email,
+        {"person": user, "link": settings.SITE_URL + link},
+        key=f"invitation:{user.pk}:{token}",
+    )
+
+
+@transaction.atomic
+def admit(member: Member) -> None:
+    """Give an active member their seat at the end of the queue (B26). Again changes nothing."""
+    rotation.take_seat(Queue.SUPPORT, member.pk)
+
+
+@transaction.atomic
+def represent(user: User, member: Member) -> Representative:
+    """Let this person act for the member (B16)."""
+    return Representative.objects.create(user=user, member=member)
+
+
+@transaction.atomic
+def go_away(member: Member, until: date) -> None:
+    """Leave the rotation until the first day back; open tickets stay. Raises NotAheadOfUs."""
+    if until <= calendars.today():
+        raise NotAheadOfUs
+    Member.objects.filter(pk=member.pk).update(away_until=until)
+
+
+@transaction.atomic
+def come_back(member: Member) -> None:
+    """Take part again, at the end of the queue (The queue 1). Again changes nothing."""
+    if not Member.objects.filter(pk=member.pk, away_until__isnull=False).update(away_until=None):
+        return
+    for seat in member.seats.select_related("queue"):
+        rotation.send_to_end(seat)
+
+
+def welcome_back(today: date) -> None:
+    """Seat everybody whose leave has ended."""
+    for member in Member.objects.back(today):
+        come_back(member)

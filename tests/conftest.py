@@ -1,0 +1,40 @@
+"""The cast by name, as the specification speaks of them (docs/architecture.md)."""
+
+import pytest
+from django.test import Client as Browser
+
+from aegir_support import demo
+
+
+@pytest.fixture
+def cast(db):
+    return demo.make_cast()
+
+
+def _one_of(name):
+    @pytest.fixture(name=name)
+    def who(cast):
+        return getattr(cast, name)
+
+    return who
+
+
+ana, bo, chloe, denis = (_one_of(name) for name in ["ana", "bo", "chloe", "denis"])
+edda, finn, cleo, jo = (_one_of(name) for name in ["edda", "finn", "cleo", "jo"])
+gita, hal, iris = (_one_of(name) for name in ["gita", "hal", "iris"])
+riverbank, dovetail = (_one_of(name) for name in ["riverbank", "dovetail"])
+lima, veldwerk, boreal = (_one_of(name) for name in ["lima", "veldwerk", "boreal"])
+aegir01, studio01 = (_one_of(name) for name in ["aegir01", "studio01"])
+
+
+@pytest.fixture
+def browse(cast):
+    """A logged-in browser for anybody of the cast: `browse(hal).get("/home/")`; nobody for a visitor."""
+
+    def as_(person=None):
+        browser = Browser()
+        if person is not None:
+            browser.force_login(getattr(person, "user", person))
+        return browser
+
+    return as_

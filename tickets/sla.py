@@ -1,0 +1,38 @@
+"""What was promised, as instants (B22)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from billing.models import Promise, Tier
+from members.models import Calendar
+
+from .models import OfferWindow, Ticket
+
+SHIPPED_WINDOWS = {1: 15, 2: 30, 3: 120, 4: 240}  # minutes; edited in the admin
+
+
+def promise_for(tier: Tier, severity: int) -> Promise:
+    """The tier's first-response promise. Raises Promise.DoesNotExist where the catalogue has a gap."""
+    return tier.promises.get(severity=severity)
+
+
+def first_response_by(promise: Promise, calendar: Calendar, filed_at: datetime) -> datetime:
+    """The latest instant of a first response that keeps the promise, in the client's business hours."""
+    match promise.unit:
+        case Promise.Unit.BUSINESS_DAYS:
+            return calendar.hours.add_business_days(filed_at, promise.amount)
+        case Promise.Unit.BUSINESS_HOURS:
+            return calendar.hours.add(filed_at, timedelta(hours=promise.amount))
+        case _:
+            return filed_at + timedelta(hours=promise.amount)
+
+
+def halfway(start: datetime, end: datetime) -> datetime:
+    """When half the time to respond is gone, by the clock; from then on any member may claim (The queue 6)."""
+    return start + (end - start) / 2
+
+
+def answer_by(ticket: Ticket, offered_at: datetime) -> datetime:
+    """The end of an offer's window."""
+    return offered_at + timedelta(minutes=OfferWindow.objects.get(severity=ticket.severity).minutes)
