@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.app.log import Logging
+from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
 from . import logs
@@ -37,3 +38,10 @@ class Logs(Logging):
 app = Celery("aegir_support", task_cls=RequestTask, log=Logs)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+def impatient_broker() -> Connection:
+    """A connection for a page that sends a job: a broker that is away or hangs costs it about a second, not minutes."""
+    patience = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+    timeouts = {"socket_connect_timeout": 0.4, "socket_timeout": 0.4}
+    return app.connection_for_write(transport_options=app.conf.broker_transport_options | patience | timeouts)

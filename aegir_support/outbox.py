@@ -10,16 +10,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from celery import current_app
 from django.db import connection, transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from . import logs
+from .celery import app, impatient_broker
 from .models import Outbox, OutboxQuerySet
 
 log = structlog.get_logger(__name__)
 
+DRAIN = "aegir_support.tasks.drain_outbox"
 MOST_ATTEMPTS = 8
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
@@ -106,7 +107,8 @@ def nudge() -> None:
     if now < _Broker.quiet_until:
         return
     try:
-        current_app.send_task("aegir_support.tasks.drain_outbox", headers={"request_id": logs.request_id()})
+        with impatient_broker() as broker:
+            app.send_task(DRAIN, connection=broker, headers={"request_id": logs.request_id()})
     except Exception as error:  # noqa: BLE001 - the work is saved; no failure of the broker may undo the page
         _Broker.quiet_until = now + 5
         if now >= _Broker.complain_after:

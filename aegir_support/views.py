@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from . import logs
-from .celery import app as celery_app
+from .celery import impatient_broker
 from .models import Outbox
 
 log = structlog.get_logger(__name__)
@@ -69,9 +69,8 @@ def _ask_database() -> bool:
 
 
 def _ask_broker() -> bool:
-    with celery_app.connection_for_write() as broker:
-        broker.connect()
-        return bool(broker.connected)
+    with impatient_broker() as broker:
+        return broker.default_channel is not None
 
 
 class _Migrations:
