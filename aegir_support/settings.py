@@ -94,7 +94,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "aegir_support.context.project",
-                "members.access.navigation",
+                "members.navigation.navigation",
             ],
         },
     },
@@ -202,8 +202,8 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
-# A request body larger than this is refused before it is read; the longest text a form takes is 20 kB.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+# A text that is far too long still comes back to its writer with a sentence; beyond this the request is not read at all.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
 
 # Security
 CONTENT_SECURITY_POLICY = {

@@ -1,5 +1,19 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class BillingConfig(AppConfig):
     name = "billing"
+    verbose_name = _("Billing")
+
+    def ready(self) -> None:
+        from members import home, navigation  # noqa: PLC0415 (models are not loaded before)
+
+        from . import panels  # noqa: PLC0415
+
+        navigation.add(_("Subscription"), "billing:subscription", shown_to=panels.is_contact, place=30)
+        navigation.add(_("Servers"), "billing:servers", shown_to=panels.is_contact, place=40)
+        navigation.add(_("People"), "billing:contacts", shown_to=panels.is_contact, place=50)
+        navigation.add(_("Books"), "billing:books", shown_to=panels.keeps_books, place=60)
+        home.add("billing/_allowance_panel.html", panels.allowance, place=20, in_rail=True)
+        home.add("billing/_books_panel.html", panels.books, place=30)

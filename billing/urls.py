@@ -1,2 +1,12 @@
+from django.urls import path
+
+from . import views
+
 app_name = "billing"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("pricing/", views.pricing, name="pricing"),
+    path("subscription/", views.subscription, name="subscription"),
+    path("servers/", views.servers, name="servers"),
+    path("contacts/", views.contacts, name="contacts"),
+    path("books/", views.books, name="books"),
+]

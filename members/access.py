@@ -4,6 +4,8 @@ from typing import TypeGuard
 
 from allauth.account.auth_backends import AuthenticationBackend
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 
 from .models import Duty, User
 
@@ -32,3 +34,10 @@ def coordinator_on_duty() -> User | None:
     """The coordinator who answers for every ticket that nobody has accepted yet: the one longest on duty."""
     duty = Duty.objects.current().coordinators().select_related("user").first()
     return duty.user if duty else None
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The person of this request; pages that call it are behind the log-in."""
+    if not is_person(request.user):
+        raise PermissionDenied
+    return request.user

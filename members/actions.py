@@ -56,6 +56,16 @@ def admit(member: Member) -> None:
 
 
 @transaction.atomic
+def join_at_the_end(member: Member) -> None:
+    """Admit a joiner, or send someone back from a pause to the end (The queue 1)."""
+    newcomer = not member.seats.exists()
+    admit(member)
+    if not newcomer:
+        for seat in member.seats.select_related("queue"):
+            rotation.send_to_end(seat)
+
+
+@transaction.atomic
 def represent(user: User, member: Member) -> Representative:
     """Let this person act for the member (B16)."""
     return Representative.objects.create(user=user, member=member)

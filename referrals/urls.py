@@ -1,2 +1,8 @@
+from django.urls import path
+
+from . import views
+
 app_name = "referrals"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("referrals/", views.referral_list, name="referral_list"),
+]

@@ -331,8 +331,9 @@ class Offer(models.Model):
         return f"#{self.ticket_id} → {self.member}"
 
     @property
-    def is_open(self) -> bool:
-        return self.outcome == self.Outcome.OPEN
+    def can_be_answered(self) -> bool:
+        """Open, and its time is not over."""
+        return self.outcome == self.Outcome.OPEN and timezone.now() < self.answer_by
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -1,2 +1,27 @@
+from django.urls import path
+
+from .views import queue, tickets
+
 app_name = "tickets"
-urlpatterns: list[object] = []
+urlpatterns = [
+    path("tickets/", tickets.ticket_list, name="ticket_list"),
+    path("tickets/new/", tickets.file_ticket, name="file_ticket"),
+    path("tickets/preview/", tickets.preview, name="preview"),
+    path("tickets/<int:number>/", tickets.ticket, name="ticket"),
+    path("tickets/<int:number>/reply/", tickets.reply, name="reply"),
+    path("tickets/<int:number>/note/", tickets.note, name="note"),
+    path("tickets/<int:number>/verdict/", tickets.judge, name="judge"),
+    path("tickets/<int:number>/solve/", tickets.solve, name="solve"),
+    path("tickets/<int:number>/confirm/", tickets.confirm, name="confirm"),
+    path("tickets/<int:number>/reopen/", tickets.reopen, name="reopen"),
+    path("tickets/<int:number>/withdraw/", tickets.withdraw, name="withdraw"),
+    path("tickets/<int:number>/claim/", queue.claim, name="claim"),
+    path("tickets/<int:number>/give-back/", tickets.give_back, name="give_back"),
+    path("tickets/<int:number>/hand-over/", tickets.hand_over, name="hand_over"),
+    path("queue/", queue.queue, name="queue"),
+    path("queue/offers/", queue.offers, name="offers"),
+    path("offers/<int:pk>/", queue.offer, name="offer"),
+    path("offers/<int:pk>/accept/", queue.accept_offer, name="accept_offer"),
+    path("offers/<int:pk>/refuse/", queue.refuse_offer, name="refuse_offer"),
+    path("offers/<str:token>/", queue.answer_offer, name="answer_offer"),
+]

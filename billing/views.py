@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from members.access import signed_in
+from members.actions import AlreadyHere
+
+from . import actions
+from .entitlements import entitlement
+from .forms import InviteForm
+from .models import Charge, Contact, Grant, Pack, Price, Server, Subscription, Tier, contact_of
+
+CURRENCIES = ["USD", "CAD", "EUR"]
+
+
+@require_safe
+@login_not_required
+def pricing(request: HttpRequest) -> HttpResponse:
+    """The public price list, in the currency asked for (B3, B36)."""
+    currency = request.GET.get("currency", "")
+    currency = currency if currency in CURRENCIES else CURRENCIES[0]
+    prices = Prefetch("prices", Price.objects.filter(currency=currency), to_attr="price_now")
+    return render(
+        request,
+        "billing/pricing.html",
+        {
+            "tiers": Tier.objects.on_sale().prefetch_related(prices, "promises"),
+            "packs": Pack.objects.filter(on_sale=True).prefetch_related(prices),
+            "currency": currency,
+            "currencies": CURRENCIES,
+        },
+    )
+
+
+@require_safe
+def subscription(request: HttpRequest) -> HttpResponse:
+    """What a client has: the term, each grant with what is left of it, and what each ticket used."""
+    contact = _contact_or_404(request)
+    charges = Charge.objects.filter(grant__client=contact.client).select_related("grant").order_by("-held_at")
+    return render(
+        request,
+        "billing/subscription.html",
+        {
+            "client": contact.client,
+            "entitlement": entitlement(contact.client),
+            "charges": charges[:50],
+        },
+    )
+
+
+@require_safe
+def servers(request: HttpRequest) -> HttpResponse:
+    contact = _contact_or_404(request)
+    listed = list(Server.objects.of(contact.client).order_by("installation__name", "hostname"))
+    return render(
+        request,
+        "billing/servers.html",
+        {
+            "servers": listed,
+            "cpus": sum(server.cpus for server in listed),
+            "entitlement": entitlement(contact.client),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def contacts(request: HttpRequest) -> HttpResponse:
+    """The people of the client; its owner brings in more."""
+    contact = _contact_or_404(request)
+    form = InviteForm(request.POST or None)
+    if request.method == "POST":
+        if not contact.may_invite:
+            raise PermissionDenied
+        if form.is_valid() and _invited(request, contact, form):
+            return redirect("billing:contacts")
+    return render(
+        request,
+        "billing/contacts.html",
+        {
+            "contact": contact,
+            "contacts": contact.client.contacts.select_related("user"),
+            "form": form if contact.may_invite else None,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+@require_safe
+def books(request: HttpRequest) -> HttpResponse:
+    """What the bookkeeper reads: each client's term and what its tickets used, without a word of theirs (B47)."""
+    user = signed_in(request)
+    if not user.is_bookkeeper:
+        raise PermissionDenied
+    return render(
+        request,
+        "billing/books.html",
+        {
+            "subscriptions": Subscription.objects.select_related("client", "tier", "grant").order_by(
+                "client__name", "-starts_on"
+            ),
+            "other_grants": Grant.objects.exclude(kind=Grant.Kind.TERM).select_related("client", "given_by"),
+            "charges": Charge.objects.select_related("grant__client").order_by("-held_at")[:100],
+        },
+    )
+
+
+def _contact_or_404(request: HttpRequest) -> Contact:
+    contact = contact_of(signed_in(request))
+    if contact is None:
+        raise Http404
+    return contact
+
+
+def _invited(request: HttpRequest, contact: Contact, form: InviteForm) -> bool:
+    try:
+        invited = actions.invite_contact(contact.user, contact.client, **form.cleaned_data)
+    except AlreadyHere:
+        # The owner of a client may know that their colleague has an account; nobody else gets this far.
+        form.add_error("email", _("Somebody already uses this e-mail address."))
+        return False
+    messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invited.user.email})
+    return True

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from . import actions
+from .models import Calendar, CalendarSpan, Duty, Member, Queue, Representative, Seat, User
+
+
+@admin.register(User)
+class UserAdmin(admin.ModelAdmin[User]):
+    """People. Passwords are chosen by their owners through the invitation, never typed here."""
+
+    list_display = ["name", "email", "is_active", "is_staff", "last_login"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["name", "email"]
+    fields = ["name", "email", "time_zone", "is_active", "is_staff", "is_superuser", "groups"]
+    filter_horizontal = ["groups"]
+    actions = ["invite"]
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
+        obj.email = obj.email.lower()
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+        if not change:
+            actions.send_invitation(obj)
+            messages.info(request, _("An invitation is on its way to %(email)s.") % {"email": obj.email})
+
+    @admin.action(description=_("Send an invitation to choose a password"))
+    def invite(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        for user in people:
+            actions.send_invitation(user)
+        self.message_user(request, _("The invitations are on their way."))
+
+
+class RepresentativeInline(admin.TabularInline[Representative, Member]):
+    model = Representative
+    extra = 0
+    autocomplete_fields = ["user"]
+
+
+@admin.register(Member)
+class MemberAdmin(admin.ModelAdmin[Member]):
+    list_display = ["name", "kind", "status", "country", "away_until"]
+    list_filter = ["status", "kind"]
+    search_fields = ["name"]
+    readonly_fields = ["away_until"]
+    inlines = [RepresentativeInline]
+
+    def save_model(self, request: HttpRequest, obj: Member, form: ModelForm[Member], change: bool) -> None:
+        was_active = change and Member.objects.active().filter(pk=obj.pk).exists()
+        super().save_model(request, obj, form, change)
+        if obj.is_active and not was_active:
+            actions.join_at_the_end(obj)
+
+
+@admin.register(Duty)
+class DutyAdmin(admin.ModelAdmin[Duty]):
+    list_display = ["user", "kind", "since", "until"]
+    list_filter = ["kind"]
+    autocomplete_fields = ["user"]
+
+
+class SeatInline(admin.TabularInline[Seat, Queue]):
+    """The order, to look at: a turn is only ever given by the rotation."""
+
+    model = Seat
+    extra = 0
+    can_delete = False
+    fields = readonly_fields = ["member", "turn"]
+
+    def has_add_permission(self, *args: Any) -> bool:
+        return False
+
+
+@admin.register(Queue)
+class QueueAdmin(admin.ModelAdmin[Queue]):
+    list_display = ["name", "last_turn"]
+    fields = readonly_fields = ["name", "last_turn"]
+    inlines = [SeatInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Queue | None = None) -> bool:
+        return False
+
+
+class CalendarSpanInline(admin.TabularInline[CalendarSpan, Calendar]):
+    model = CalendarSpan
+    extra = 1
+
+
+@admin.register(Calendar)
+class CalendarAdmin(admin.ModelAdmin[Calendar]):
+    list_display = ["name", "time_zone"]
+    inlines = [CalendarSpanInline]

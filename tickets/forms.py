@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from aegir_support import text
+from billing.entitlements import Entitlement
+from billing.models import Channel, Client, Server, Severity
+from members.models import Member
+
+from .actions import Filing
+from .models import Ticket
+
+# Channels by which a ticket is filed here; the forum has no private tickets, and mail comes in by mail.
+FILED_HERE = [Channel.PORTAL, Channel.SSH, Channel.PHONE, Channel.EMERGENCY]
+
+SEVERITY_MEANINGS = {
+    Severity.S1: _("Sites are down or data is at risk, and there is no way around it."),
+    Severity.S2: _("Something important does not work; sites are up."),
+    Severity.S3: _("Something does not work, and there is a way around it."),
+    Severity.S4: _("A question, or something small."),
+}
+CHANNEL_MEANINGS = {
+    Channel.PORTAL: _("We answer here and by mail."),
+    Channel.SSH: _("You let us log in to the server, for this ticket only."),
+    Channel.PHONE: _("We call you."),
+    Channel.EMERGENCY: _("Somebody on call is woken up."),
+}
+
+
+class WordsField(forms.CharField):
+    """Markdown that its writer may preview; the length is said in characters, before anything is lost."""
+
+    default_error_messages = {
+        "max_length": ngettext_lazy(
+            "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it or "
+            "put the rest in a second message.",
+            "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it or "
+            "put the rest in a second message.",
+            "limit_value",
+        )
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=text.MAX_CHARS, widget=forms.Textarea, **options)
+        self.validators[0].message = self.default_error_messages["max_length"]
+
+
+class KeyedForm(forms.Form):
+    """A form that carries its own key, so that posting it twice does once what it asks for."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options["initial"] = {"key": uuid.uuid4(), **(options.get("initial") or {})}
+        super().__init__(*args, **options)
+
+
+class FilingForm(KeyedForm):
+    """What a client says when filing; choices are what the client's tier has."""
+
+    subject = forms.CharField(label=_("In a few words"), max_length=200)
+    description = WordsField(label=_("What happens, and what should happen?"))
+    severity = forms.TypedChoiceField(
+        label=_("How bad is it?"), choices=Severity, coerce=int, initial=Severity.S3, widget=forms.RadioSelect
+    )
+    channel = forms.ChoiceField(label=_("How shall we work with you?"), widget=forms.RadioSelect)
+    server = forms.ModelChoiceField(
+        label=_("Which server?"), queryset=Server.objects.none(), required=False, empty_label=_("None in particular")
+    )
+
+    def __init__(self, *args: Any, client: Client, entitlement: Entitlement, **options: Any) -> None:
+        super().__init__(*args, **options)
+        channels = [channel for channel in FILED_HERE if channel in entitlement.channels]
+        channel = cast(forms.ChoiceField, self.fields["channel"])
+        server = cast("forms.ModelChoiceField[Server]", self.fields["server"])
+        channel.choices = [(each.value, each.label) for each in channels]
+        channel.initial = Channel.PORTAL
+        server.queryset = Server.objects.of(client)
+
+    def filing(self) -> Filing:
+        return Filing(**self.cleaned_data)
+
+
+class MessageForm(KeyedForm):
+    """Words on a ticket."""
+
+    body = WordsField(label=_("Your words"))
+
+
+class ReplyForm(MessageForm):
+    wait = forms.BooleanField(label=_("I need an answer before I can go on"), required=False)
+
+
+class JudgeForm(forms.Form):
+    verdict = forms.ChoiceField(
+        label=_("Does it count?"),
+        choices=[choice for choice in Ticket.Verdict.choices if choice[0] != Ticket.Verdict.WITHDRAWN],
+    )
+
+
+class RefuseForm(forms.Form):
+    reason = forms.CharField(label=_("Reason, if you like"), max_length=200, required=False)
+
+
+class HandOverForm(forms.Form):
+    to = forms.ModelChoiceField(label=_("To"), queryset=Member.objects.none())
+
+    def __init__(self, *args: Any, besides: Member, **options: Any) -> None:
+        super().__init__(*args, **options)
+        to = cast("forms.ModelChoiceField[Member]", self.fields["to"])
+        to.queryset = Member.objects.active().exclude(pk=besides.pk)

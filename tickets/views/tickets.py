@@ -1,0 +1,281 @@
+"""A ticket from both sides: filing, reading, the conversation, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from aegir_support import text
+from billing.entitlements import ChannelNotIncluded, NothingLeft, entitlement
+from billing.models import Contact, contact_of
+from members.access import signed_in
+
+from .. import actions, handout
+from ..forms import CHANNEL_MEANINGS, SEVERITY_MEANINGS, FilingForm, HandOverForm, JudgeForm, MessageForm, ReplyForm
+from ..models import Ticket
+from ..page import TicketPage
+from ..paging import Page
+from ..steps import NotNow, NotYours
+from .answers import conflict
+
+FILTERS = {
+    "open": Ticket.objects.unsettled,
+    "unassigned": Ticket.objects.unassigned,
+    "settled": lambda: Ticket.objects.filter(status__in=[Ticket.Status.SOLVED, Ticket.Status.CLOSED]),
+    "all": Ticket.objects.all,
+}
+
+
+@require_safe
+def ticket_list(request: HttpRequest) -> HttpResponse:
+    """The tickets this person may read, latest news first, by pages that cost the same however far one goes."""
+    user = signed_in(request)
+    if contact_of(user) is None and user.member is None:
+        raise PermissionDenied
+    chosen = request.GET.get("show", "open")
+    chosen = chosen if chosen in FILTERS else "open"
+    page = Page.of(FILTERS[chosen]().visible_to(user).for_list(), request.GET)
+    contact = contact_of(user)
+    return render(request, "tickets/ticket_list.html", {"page": page, "chosen": chosen, "contact": contact})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def file_ticket(request: HttpRequest) -> HttpResponse:
+    """File a ticket. What is left and what is promised are shown before; at zero the page offers the ways on."""
+    contact = _filing_contact(request)
+    has = entitlement(contact.client)
+    if not has.may_file and request.method != "POST":
+        return _ways_on(request, contact)
+    form = FilingForm(request.POST or None, client=contact.client, entitlement=has)
+    if request.method == "POST" and form.is_valid():
+        try:
+            ticket = actions.file_ticket(contact, form.filing())
+        except (NothingLeft, ChannelNotIncluded):
+            return _ways_on(request, contact, typed=form, status=409)
+        messages.success(request, _("Filed. We are looking for the member who takes it."))
+        return redirect("tickets:ticket", ticket.number)
+    promises = has.subscription.tier.promises.all() if has.subscription else []
+    return render(
+        request,
+        "tickets/file_ticket.html",
+        {
+            "form": form,
+            "entitlement": has,
+            "client": contact.client,
+            "promises": promises,
+            "severity_meanings": _with_promises(promises),
+            "channel_meanings": CHANNEL_MEANINGS,
+        },
+        status=422 if form.errors else 200,
+    )
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """Markdown as it will be read."""
+    words = request.POST.get("description") or request.POST.get("body") or ""
+    html = text.render(text.clean(words)) if len(words) <= text.MAX_CHARS else ""
+    return render(request, "tickets/preview.html", {"html": html, "too_long": len(words) > text.MAX_CHARS})
+
+
+@require_safe
+def ticket(request: HttpRequest, number: int) -> HttpResponse:
+    return _show(request, _visible(request, number))
+
+
+@require_POST
+def reply(request: HttpRequest, number: int) -> HttpResponse:
+    """Words the other side reads."""
+    shown = _visible(request, number)
+    form = ReplyForm(request.POST)
+    if not form.is_valid():
+        return _show(request, shown, reply_form=form)
+    body, key, wait = (form.cleaned_data[name] for name in ["body", "key", "wait"])
+    return _done_or_conflict(
+        request, shown, lambda user: actions.reply(shown, user, body, key, wait=wait), _("Sent."), typed=body
+    )
+
+
+@require_POST
+def note(request: HttpRequest, number: int) -> HttpResponse:
+    """Words only members read."""
+    shown = _visible(request, number)
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return _show(request, shown, note_form=form)
+    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    return _done_or_conflict(
+        request, shown, lambda user: actions.note(shown, user, body, key), _("Noted for members."), typed=body
+    )
+
+
+@require_POST
+def judge(request: HttpRequest, number: int) -> HttpResponse:
+    """The assignee's verdict: does it count?"""
+    shown = _visible(request, number)
+    form = JudgeForm(request.POST)
+    if not form.is_valid():
+        return _show(request, shown, judge_form=form)
+    try:
+        return _done_or_conflict(
+            request, shown, lambda user: actions.judge(shown, user, form.cleaned_data["verdict"]), _("Decided.")
+        )
+    except NothingLeft:
+        return conflict(
+            request,
+            _("The client's allowance has been used up since this ticket was released, so it cannot count again."),
+            back=_address(shown),
+        )
+
+
+@require_POST
+def solve(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return _show(request, shown, solve_form=form)
+    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    try:
+        return _done_or_conflict(
+            request,
+            shown,
+            lambda user: actions.solve(shown, user, body, key),
+            _("Solved. The client confirms or reopens."),
+            typed=body,
+        )
+    except actions.VerdictMissing:
+        form.add_error(None, _("Decide first whether this ticket counts; the box is on the right."))
+        return _show(request, shown, solve_form=form)
+
+
+@require_POST
+def confirm(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    return _done_or_conflict(request, shown, lambda user: actions.confirm(shown, user), _("Closed. Thank you."))
+
+
+@require_POST
+def reopen(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    form = MessageForm(request.POST)
+    if not form.is_valid():
+        return _show(request, shown, reopen_form=form)
+    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    return _done_or_conflict(
+        request, shown, lambda user: actions.reopen(shown, user, body, key), _("Reopened."), typed=body
+    )
+
+
+@require_POST
+def withdraw(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    return _done_or_conflict(
+        request,
+        shown,
+        lambda user: actions.withdraw(shown, user),
+        _("Withdrawn. The ticket is back in your allowance."),
+    )
+
+
+@require_POST
+def give_back(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    return _done_or_conflict(
+        request, shown, lambda user: handout.give_back(shown, user), _("Given back. The next member is asked.")
+    )
+
+
+@require_POST
+def hand_over(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number)
+    member = signed_in(request).member
+    if member is None:
+        raise PermissionDenied
+    form = HandOverForm(request.POST, besides=member)
+    if not form.is_valid():
+        return _show(request, shown, hand_over_form=form)
+    return _done_or_conflict(
+        request,
+        shown,
+        lambda user: handout.hand_over(shown, user, form.cleaned_data["to"]),
+        _("Offered. The ticket stays yours until they accept."),
+    )
+
+
+def _show(request: HttpRequest, shown: Ticket, **bound: forms.Form) -> HttpResponse:
+    """The ticket's page; a form that was not taken is shown again with what was typed."""
+    page = TicketPage.of(shown, signed_in(request))
+    status = 422 if bound else 200
+    return render(request, "tickets/ticket.html", {"page": page, "ticket": shown, **page.forms(bound)}, status=status)
+
+
+def _done_or_conflict(
+    request: HttpRequest, shown: Ticket, act: Callable[..., object], sentence: str, *, typed: str = ""
+) -> HttpResponse:
+    try:
+        act(signed_in(request))
+    except NotYours as error:
+        raise PermissionDenied from error
+    except NotNow:
+        return conflict(
+            request,
+            _("The ticket has moved on meanwhile, so this was not done. Nothing was changed."),
+            back=_address(shown),
+            typed=typed,
+        )
+    messages.success(request, sentence)
+    if Ticket.objects.visible_to(request.user).filter(pk=shown.pk).exists():
+        return redirect(_address(shown))
+    return redirect("tickets:queue")
+
+
+def _visible(request: HttpRequest, number: int) -> Ticket:
+    tickets = Ticket.objects.visible_to(request.user).select_related(
+        "client__calendar", "tier", "server__installation", "requester", "assignee__user", "assignee__member"
+    )
+    return get_object_or_404(tickets, pk=number)
+
+
+def _address(shown: Ticket) -> str:
+    return reverse("tickets:ticket", args=[shown.number])
+
+
+def _filing_contact(request: HttpRequest) -> Contact:
+    contact = contact_of(signed_in(request))
+    if contact is None:
+        raise Http404
+    if not contact.may_file:
+        raise PermissionDenied
+    return contact
+
+
+def _ways_on(
+    request: HttpRequest, contact: Contact, typed: FilingForm | None = None, status: int = 200
+) -> HttpResponse:
+    """Nothing left is never a dead end (product.md, Tiers 6)."""
+    has = entitlement(contact.client)
+    words = typed.cleaned_data if typed else {}
+    return render(
+        request,
+        "tickets/nothing_left.html",
+        {"entitlement": has, "client": contact.client, "typed": words},
+        status=status,
+    )
+
+
+def _with_promises(promises: object) -> dict[str, str]:
+    """What each severity means, with the response the tier promises for it."""
+    within = {promise.severity: str(promise) for promise in promises}  # type: ignore[attr-defined]
+    return {
+        str(severity.value): _("%(meaning)s First response within %(within)s.")
+        % {"meaning": meaning, "within": within.get(severity.value, "–")}
+        for severity, meaning in SEVERITY_MEANINGS.items()
+    }
