@@ -148,9 +148,12 @@ class Command(BaseCommand):
         web = self.program("Web", [*granian, *serving, "--respawn-failed-workers"])
         worker = self.program("Worker", [*celery, "worker", "--concurrency", "2", "-n", f"demo-{self.port}@%h"])
         beat = self.program("Beat", [*celery, "beat"])
-        with self.step("Starting web, worker and beat"):
-            self.supervisor.start(web, worker, beat)
+        # One after the other: the first page is there sooner than if all five processes shared two cores.
+        with self.step("Starting the web server"):
+            self.supervisor.start(web)
             web.wait_until(self.is_healthy)
+        with self.step("Starting worker and beat"):
+            self.supervisor.start(worker, beat)
 
     def program(self, name: str, words: list[str]) -> Child:
         """A module of ours or of a package, run with this Python."""
@@ -171,7 +174,7 @@ class Command(BaseCommand):
         """Say where it is and who can sign in."""
         lines = ["", f"  {settings.PROJECT_NAME} runs at {self.style.MIGRATE_HEADING(settings.SITE_URL)}", ""]
         with contextlib.suppress(ModuleNotFoundError):
-            demo = importlib.import_module("tickets.demo")  # the frame knows the apps, and only this command the demo's
+            demo = importlib.import_module("aegir_support.demo")  # it imports the apps, and only the demo does
             lines.append(f"  Sign in with the password {self.style.MIGRATE_HEADING(demo.PASSWORD)} as")
             width = max(len(email) for email, _ in demo.LOGINS)
             lines += [f"    {email:{width}}  {who}" for email, who in demo.LOGINS] + [""]
