@@ -221,6 +221,32 @@ def shares(*triples: object) -> SafeString:
     )
 
 
+@register.inclusion_tag("components/money_flow.html")
+def money_flow(workers: int, fund: int, overhead: int) -> dict[str, object]:
+    """Where a payment goes, in whole per cent that add up to 100, as three streams; on a phone as one bar."""
+    streams, left, right = [], 31, 6
+    for percent, tone in ((workers, "sea"), (fund, "ochre"), (overhead, "neutral")):
+        height = percent * 2
+        end, landing = left + height, right + height
+        line = right + height // 2 - (4 if height >= 40 else -6)
+        streams.append(
+            {
+                "percent": percent,
+                "tone": tone,
+                "left": left,
+                "right": right,
+                "height": height,
+                "line": line,
+                "below": line + 21,
+                "path": (
+                    f"M150 {left} C300 {left} 300 {right} 450 {right} V{landing} C300 {landing} 300 {end} 150 {end} Z"
+                ),
+            }
+        )
+        left, right = end, landing + 24
+    return {"streams": streams, "workers": streams[0], "fund": streams[1], "overhead": streams[2]}
+
+
 @register.simple_tag
 def empty_state(title: str, text: str = "", icon: str = "inbox", href: str = "", action: str = "") -> SafeString:
     """What will appear here, and the first step."""
@@ -358,7 +384,7 @@ def field(
     described_by = " ".join(
         f"{bound.auto_id}_{part}" for part, there in (("helptext", hint), ("error", bound.errors)) if there
     )
-    given = {name.replace("_", "-"): False if value == "" else value for name, value in attributes.items()}
+    given = {name.replace("_", "-"): _widget_value(value) for name, value in attributes.items()}
     shape = _shape(bound)
     css = {"check": "form-check-input", "select": "form-select"}.get(shape, "form-control")
     attrs = given | {"class": f"{css} is-invalid" if bound.errors else css}
@@ -379,6 +405,11 @@ def field(
         "widget": "" if shape == "options" else bound.as_widget(attrs=attrs),
         "options": list(_options(bound, descriptions or {})) if shape == "options" else [],
     }
+
+
+def _widget_value(value: object) -> str | bool:
+    # False takes an attribute away that the form's author gave, such as a placeholder that repeats the label.
+    return value if isinstance(value, bool) else str(value) or False
 
 
 def _shape(bound: BoundField) -> str:
