@@ -191,7 +191,7 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC")
 
 # Files
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -202,6 +202,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = DEPLOYMENT == "test"  # each test browser would list all files first
 # A text that is far too long still comes back to its writer with a sentence; beyond this the request is not read at all.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
 
