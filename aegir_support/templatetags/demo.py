@@ -1,4 +1,4 @@
-"""The demo's logins, for its login page. The names live with the demo data, which the ground must not import."""
+"""The demo's logins, for its login page. The cast imports every app, so it is asked only when it is shown."""
 
 from importlib import import_module
 
@@ -10,11 +10,11 @@ register = template.Library()
 @register.simple_tag
 def demo_logins() -> list[tuple[str, str]]:
     """Each demo login: the e-mail address, and who that is."""
-    logins: list[tuple[str, str]] = import_module("tickets.demo").LOGINS
+    logins: list[tuple[str, str]] = import_module("aegir_support.demo").LOGINS
     return logins
 
 
 @register.simple_tag
 def demo_password() -> str:
     """The one password all demo logins share."""
-    return str(import_module("tickets.demo").PASSWORD)
+    return str(import_module("aegir_support.demo").PASSWORD)
