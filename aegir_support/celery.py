@@ -13,12 +13,12 @@ from . import logs
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegir_support.settings")
 
 
-class RequestTask(Task):
+class RequestTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
     """A job that remembers on whose behalf it was sent, so that its log lines can be found from the page's."""
 
     abstract = True
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
         headers = {"request_id": logs.request_id(), **(options.pop("headers", None) or {})}
         return super().apply_async(args, kwargs, headers=headers, **options)
 
@@ -31,7 +31,6 @@ class Logs(Logging):
     """Leave logging as settings.py has set it up: Celery would add handlers and formats of its own."""
 
     def setup_logging_subsystem(self, *args: Any, **kwargs: Any) -> bool:
-        Logging._setup = True
         return True
 
 
