@@ -3,7 +3,9 @@
 from tickets import actions
 
 
-def file(contact, subject="Verify task fails after the upgrade", description="Every verify ends with an error.", **facts):
+def file(
+    contact, subject="Verify task fails after the upgrade", description="Every verify ends with an error.", **facts
+):
     """File a ticket as this contact."""
     return actions.file_ticket(contact, actions.Filing(subject=subject, description=description, **facts))
 
