@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from datetime import timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,8 @@ from aegir_support import mail, outbox
 from aegir_support.addresses import broker_url
 from aegir_support.embedded import Valkey
 from aegir_support.models import Outbox
+
+PROJECT_TEMPLATES = django_settings.TEMPLATES
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +118,26 @@ def test_a_message_of_others_goes_the_same_way(mailoutbox):
     assert mailoutbox[0].subject == "Reset Bcc: x@evil.example"
     assert mailoutbox[0].from_email == "Ægir <a@aegir.example>"
     assert mailoutbox[0].alternatives[0].content == "<p>words</p>"
+
+
+@pytest.mark.django_db
+def test_many_rows_of_one_transaction_nudge_once(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        send_offer(1)
+        send_offer(2)
+        with transaction.atomic():
+            send_offer(3)
+    assert callbacks == [outbox.nudge]
+
+
+@pytest.mark.django_db
+def test_a_savepoint_that_is_taken_back_takes_its_nudge_along(django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as callbacks, transaction.atomic():
+        with transaction.atomic():
+            send_offer(1)
+            transaction.set_rollback(True)
+        send_offer(2)
+    assert callbacks == [outbox.nudge]
 
 
 # What is sent
@@ -267,6 +290,44 @@ def test_the_database_refuses_what_cannot_be(name, wrong):
     Outbox.objects.create(kind="call", key="taken", payload={})
     with pytest.raises(IntegrityError, match=name):
         Outbox.objects.create(**{"kind": "call", "key": "new", "payload": {}} | wrong)
+
+
+# Who may look
+
+
+@pytest.fixture
+def admin_browser(client, django_user_model):
+    client.force_login(django_user_model.objects.create_superuser(email="root@else.example", password="x" * 12))
+    return client
+
+
+@pytest.mark.django_db
+def test_an_admin_sends_parked_rows_again_and_changes_nothing_else(admin_browser, calls, settings):
+    settings.TEMPLATES = PROJECT_TEMPLATES
+    row = Outbox.objects.create(kind="call", key="parked", payload={}, attempts=8, parked_at=timezone.now(), error="x")
+    page = admin_browser.get("/admin/aegir_support/outbox/?state=parked")
+    assert page.context["cl"].result_count == 1
+    choice = {"action": "send_again", "_selected_action": [row.pk], "index": 0}
+    assert admin_browser.post("/admin/aegir_support/outbox/", choice).status_code == 302
+    assert Outbox.objects.due(timezone.now()).get() == row
+    assert admin_browser.get(f"/admin/aegir_support/outbox/{row.pk}/change/").status_code == 200
+    for address in ("add/", f"{row.pk}/delete/"):
+        assert admin_browser.post(f"/admin/aegir_support/outbox/{address}", {"post": "yes"}).status_code == 403
+    assert admin_browser.post(f"/admin/aegir_support/outbox/{row.pk}/change/", {"key": "new"}).status_code == 403
+
+
+@pytest.mark.django_db
+def test_the_demo_shows_its_mail_and_that_of_one_address(client, settings):
+    send_offer(41)
+    send_offer(42, to="bo@veldwerk.example")
+    settings.TEMPLATES = PROJECT_TEMPLATES
+    assert [mail["to"] for mail in client.get("/demo/mail/").context["mails"]][:2] == [
+        "bo@veldwerk.example",
+        "ana@lima.example",
+    ]
+    alone = client.get("/demo/mail/", {"to": "ana@lima.example"})
+    assert {mail["to"] for mail in alone.context["mails"]} == {"ana@lima.example"}
+    assert "Ticket 41 waits for Ana &amp; Co &lt;x&gt;" in alone.content.decode()
 
 
 # Two at once
@@ -427,13 +488,20 @@ def start_worker(tmp_path, broker, mail_server):
                 start_new_session=True,
             )
         started.append(worker)
-        return SimpleNamespace(kill=lambda: (os.killpg(worker.pid, signal.SIGKILL), worker.wait()))
+        return SimpleNamespace(
+            kill=lambda: (os.killpg(worker.pid, signal.SIGKILL), worker.wait()),
+            kill_child=lambda: [os.kill(child, signal.SIGKILL) for child in children(worker.pid)],
+        )
 
     yield start
     for worker in started:
         if worker.poll() is None:
             os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def wait_for(fact, seconds=15):
@@ -461,3 +529,27 @@ def test_a_worker_killed_while_sending_repeats_the_same_message(start_worker, ma
     assert ids[mail.message_id(Outbox.objects.get(key="offer:41"))] == 2
     assert mail_server.taken[0]["Date"] == mail_server.taken[1]["Date"]
     assert {message["To"] for message in mail_server.taken} == {"ana@lima.example"}
+
+
+@pytest.mark.long
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_killed_workers_lose_nothing_and_tell_nothing_twice_unrecognisably(start_worker, mail_server):
+    dice = random.Random(25)
+    mail_server.answer.set()
+    worker = start_worker()
+    for round_ in range(12):
+        for number in range(50):
+            send_offer(1000 * round_ + number)
+        time.sleep(dice.uniform(0, 2.5))
+        if dice.random() < 0.6:
+            worker.kill_child()
+        else:
+            worker.kill()
+            worker = start_worker()
+    outbox.nudge()
+    wait_for(lambda: not Outbox.objects.waiting().exists(), seconds=90)
+    ids = Counter(message["Message-ID"] for message in mail_server.taken)
+    assert set(ids) == {mail.message_id(row) for row in Outbox.objects.all()}
+    assert sum(ids.values()) - len(ids) <= 12  # each kill repeats one message at the most
+    assert Outbox.objects.done().count() == 600
