@@ -1,0 +1,88 @@
+"""Lets the demo's story happen in the past: tales of several tickets, told in the order of their moments."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
+from typing import TypeVar
+
+from django.utils import timezone
+
+from tickets import actions
+from tickets.models import Offer, Ticket
+
+Actors = TypeVar("Actors")
+Tale = Iterator[timedelta]
+# When it begins, counted back from now, and how it goes: each `yield` lets that much time pass.
+Begun = tuple[timedelta, Callable[[Actors], Tale]]
+
+SWEEP_EVERY = timedelta(seconds=30)
+
+
+class _AnyDateTime(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+class _StoryTime(datetime, metaclass=_AnyDateTime):
+    """What `django.utils.timezone` takes for `datetime` while the story is told."""
+
+    moment: datetime
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return cls.moment.astimezone(tz)
+
+
+@contextlib.contextmanager
+def clock_at(moment: datetime) -> Iterator[None]:
+    """Let `timezone.now()` say `moment`, everywhere in this process, model defaults included.
+
+    Right only in a command that runs by itself and for the demo: a web server or worker in this process would stamp its
+    rows with the story's time. Actions and models ask `timezone.now`, which asks the `datetime` of its module, so that
+    one name is the one to replace: references to the function itself, such as `default=timezone.now`, follow.
+    """
+    real = timezone.datetime  # type: ignore[attr-defined]
+    _StoryTime.moment = moment
+    timezone.datetime = _StoryTime  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        timezone.datetime = real  # type: ignore[attr-defined]
+
+
+def tell(tales: list[Begun[Actors]], actors: Actors, *, until: datetime) -> None:
+    """Tell the tales side by side, ending at `until`; between their steps happens what time asks for."""
+    steps = [(until - ago, place, tale(actors)) for place, (ago, tale) in enumerate(tales)]
+    heapq.heapify(steps)
+    while steps:
+        moment, place, tale = heapq.heappop(steps)
+        if moment > until:
+            raise ValueError(f"A tale of the demo would go on at {moment}, which is after {until}.")
+        let_time_pass(moment)
+        with clock_at(moment):
+            pause = next(tale, None)
+        if pause is not None:
+            heapq.heappush(steps, (moment + pause, place, tale))
+    let_time_pass(until)
+
+
+def let_time_pass(until: datetime) -> None:
+    """Sweep as beat would have: soon after each moment at which an offer or half the time to respond was over."""
+    while (due := _next_due()) is not None and due < until:
+        with clock_at(min(due + SWEEP_EVERY, until)):
+            actions.sweep(timezone.now())
+            if _next_due() == due:
+                raise RuntimeError(f"The sweep leaves undone what was due at {due}.")
+
+
+def _next_due() -> datetime | None:
+    offers = Offer.objects.open().order_by("answer_by").values_list("answer_by", flat=True)[:1]
+    calls = (
+        Ticket.objects.filter(status__in=[Ticket.Status.OFFERED, Ticket.Status.WAITING])
+        .order_by("open_call_by")
+        .values_list("open_call_by", flat=True)[:1]
+    )
+    return min([*offers, *calls], default=None)
