@@ -9,7 +9,9 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
 UV := $(firstword $(shell command -v uv 2>/dev/null) $(BIN)/uv)
 # uv shows how far it is where somebody watches.
-INSTALL = $(UV) pip install $$(test -t 2 || echo -q) --python $(BIN)/python --require-hashes
+INSTALL_BY_UV = $(UV) pip install $$(test -t 2 || echo -q) --python $(BIN)/python --require-hashes
+# A machine may know its package index or its certificates only through pip's configuration, which uv does not read.
+INSTALL_BY_PIP = $(BIN)/python -m pip install $$(test -t 2 || echo -q) --disable-pip-version-check --require-hashes
 STEP := .ci/step
 
 .DEFAULT_GOAL := help
@@ -69,10 +71,10 @@ $(VENV)/.uv: requirements-uv.txt $(VENV)/.made
 # Neither list takes away what the other installed, so the two commands can alternate.
 $(VENV)/.installed: requirements.txt $(VENV)/.uv
 	@echo "Installing $< (the first time this takes a minute)"
-	@$(INSTALL) -r $<
+	@$(INSTALL_BY_UV) -r $< || { echo "uv could not install them; trying pip"; $(INSTALL_BY_PIP) -r $<; }
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements.txt $(VENV)/.uv
 	@echo "Installing $< (the first time this takes a minute)"
-	@$(INSTALL) -r $<
+	@$(INSTALL_BY_UV) -r $< || { echo "uv could not install them; trying pip"; $(INSTALL_BY_PIP) -r $<; }
 	@touch $@ $(VENV)/.installed
