@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from import_export.admin import ExportMixin
 
 from . import actions
@@ -38,7 +41,7 @@ class TierPriceInline(admin.TabularInline[Price, Tier]):
 
 
 @admin.register(Tier)
-class TierAdmin(ExportMixin, admin.ModelAdmin[Tier]):
+class TierAdmin(ExportMixin, admin.ModelAdmin[Tier]):  # type: ignore[misc]
     list_display = ["name", "version", "price_basis", "tickets_per_cpu", "on_sale"]
     list_filter = ["on_sale"]
     form = TierForm
@@ -52,7 +55,7 @@ class PackPriceInline(admin.TabularInline[Price, Pack]):
 
 
 @admin.register(Pack)
-class PackAdmin(ExportMixin, admin.ModelAdmin[Pack]):
+class PackAdmin(ExportMixin, admin.ModelAdmin[Pack]):  # type: ignore[misc]
     list_display = ["code", "version", "tickets", "valid_months", "on_sale"]
     inlines = [PackPriceInline]
 
@@ -103,19 +106,25 @@ class SubscriptionAdmin(admin.ModelAdmin[Subscription]):
         return False
 
 
+class GrantForm(forms.ModelForm[Grant]):
+    kind = forms.ChoiceField(choices=[choice for choice in Grant.Kind.choices if choice[0] != Grant.Kind.TERM])
+
+    def clean(self) -> dict[str, Any]:
+        facts = super().clean() or self.cleaned_data
+        if facts.get("kind") == Grant.Kind.STAFF and not facts.get("reason"):
+            self.add_error("reason", _("A grant by staff names who gave it and why."))
+        return facts
+
+
 @admin.register(Grant)
 class GrantAdmin(admin.ModelAdmin[Grant]):
     """Grants by name and with a reason; those of a term come with the term."""
 
+    form = GrantForm
     list_display = ["client", "kind", "tickets", "used", "starts_on", "ends_on", "given_by"]
     list_filter = ["kind"]
     autocomplete_fields = ["client"]
     fields = ["client", "kind", "tickets", "starts_on", "ends_on", "reason"]
-
-    def formfield_for_choice_field(self, db_field, request, **kwargs):  # type: ignore[no-untyped-def]
-        if db_field.name == "kind":
-            kwargs["choices"] = [(Grant.Kind.PACK, Grant.Kind.PACK.label), (Grant.Kind.STAFF, Grant.Kind.STAFF.label)]
-        return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Grant, form: forms.ModelForm[Grant], change: bool) -> None:
         obj.given_by = request.user  # type: ignore[assignment]
@@ -129,7 +138,7 @@ class GrantAdmin(admin.ModelAdmin[Grant]):
 
 
 @admin.register(Charge)
-class ChargeAdmin(ExportMixin, admin.ModelAdmin[Charge]):
+class ChargeAdmin(ExportMixin, admin.ModelAdmin[Charge]):  # type: ignore[misc]
     """What was used, to look at: a charge is decided on its ticket."""
 
     list_display = ["key", "grant", "state", "reason", "held_at", "decided_at"]

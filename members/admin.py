@@ -12,10 +12,16 @@ from . import actions
 from .models import Calendar, CalendarSpan, Duty, Member, Queue, Representative, Seat, User
 
 
+class UserForm(ModelForm[User]):
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin[User]):
     """People. Passwords are chosen by their owners through the invitation, never typed here."""
 
+    form = UserForm
     list_display = ["name", "email", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff"]
     search_fields = ["name", "email"]
@@ -24,7 +30,6 @@ class UserAdmin(admin.ModelAdmin[User]):
     actions = ["invite"]
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
-        obj.email = obj.email.lower()
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)
@@ -73,7 +78,8 @@ class SeatInline(admin.TabularInline[Seat, Queue]):
     model = Seat
     extra = 0
     can_delete = False
-    fields = readonly_fields = ["member", "turn"]
+    fields = ["member", "turn"]
+    readonly_fields = ["member", "turn"]
 
     def has_add_permission(self, *args: Any) -> bool:
         return False
@@ -82,7 +88,8 @@ class SeatInline(admin.TabularInline[Seat, Queue]):
 @admin.register(Queue)
 class QueueAdmin(admin.ModelAdmin[Queue]):
     list_display = ["name", "last_turn"]
-    fields = readonly_fields = ["name", "last_turn"]
+    fields = ["name", "last_turn"]
+    readonly_fields = ["name", "last_turn"]
     inlines = [SeatInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -6,6 +6,9 @@ import pytest
 from django.test import Client as Browser
 
 from aegir_support import demo
+from tests.tickets.filing import file, offer_of
+from tickets import handout
+from tickets.emails import offer_token
 
 # Made once for each test database; a test that empties the tables (transaction=True) has the next one make it anew.
 _made = {}
@@ -58,3 +61,17 @@ def browse(cast):
         return browser
 
     return as_
+
+
+@pytest.fixture
+def scene(cast):
+    """Riverbank's ticket is Bo's work; another of Riverbank's is on offer to Ana; a third is on open call."""
+    handout.accept(offer_of(file(cast.hal)), cast.ana)
+    working = handout.accept(offer_of(file(cast.hal)), cast.bo)
+    called = file(cast.hal)
+    for representative in [cast.denis, cast.ana, cast.bo]:
+        handout.refuse(offer_of(called), representative)
+    file(cast.hal)
+    offer = offer_of(file(cast.hal))
+    assert offer.member == cast.lima
+    return {"number": working.number, "called": called.number, "pk": offer.pk, "token": offer_token(offer, cast.ana)}

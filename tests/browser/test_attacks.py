@@ -1,0 +1,60 @@
+"""Words of strangers stay words: classic attacks through subject, description and reply, shown in Chromium."""
+
+import pytest
+
+from tests.attacks import ATTACKS
+from tests.tickets.filing import file, offer_of
+from tickets import actions, handout
+
+pytestmark = pytest.mark.browser
+
+TRAP = "window.ran = []; for (const name of ['alert', 'confirm', 'prompt']) window[name] = (x) => window.ran.push(x);"
+
+
+def test_attacks_do_nothing_on_any_page_that_shows_them(open_as, hal, ana):
+    words = "\n\n".join(ATTACKS)
+    tickets = [file(hal, subject=attack[:200] or "x", description=attack) for attack in ATTACKS[:8]]
+    ticket = handout.accept(offer_of(tickets[0]), ana)
+    actions.reply(ticket, hal.user, words)
+    actions.reply(ticket, ana.user, words)
+    actions.note(ticket, ana.user, words)
+    for person, paths in {
+        hal: ["/tickets/", "/home/", f"/tickets/{ticket.number}/"],
+        ana: ["/queue/", "/tickets/", f"/tickets/{ticket.number}/"],
+    }.items():
+        page = open_as(person)
+        page.add_init_script(TRAP)
+        for path in paths:
+            page.goto(path)
+            page.wait_for_load_state("networkidle")
+            poke(page)
+            assert page.evaluate("window.ran") == []
+            assert page.complaints == []
+            assert (
+                page.evaluate("document.querySelectorAll('main script, main iframe, main object, main img').length")
+                == 0
+            )
+
+
+def test_the_same_words_unclean_do_run(open_as, chromium):
+    """The control: without cleaning and without our policy a good part of them runs, so the test above can fail."""
+    page = chromium.new_page()
+    page.add_init_script(TRAP)
+    ran = 0
+    for attack in ATTACKS:
+        page.set_content(f"<!doctype html><body>{attack}</body>")
+        page.evaluate("window.ran = window.ran || []")
+        poke(page)
+        page.wait_for_timeout(30)
+        ran += bool(page.evaluate("window.ran.length"))
+    page.close()
+    assert ran >= 5
+
+
+def poke(page):
+    """Touch what waits for a hand: handlers that need the pointer, the focus or a click."""
+    page.evaluate(
+        """for (const each of document.querySelectorAll('body *'))
+             for (const name of ['mouseover', 'focus', 'toggle', 'begin', 'error'])
+               each.dispatchEvent(new Event(name))"""
+    )

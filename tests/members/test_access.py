@@ -1,0 +1,113 @@
+"""Log-in, invitations, the second factor: who gets in, and how."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.test import Client
+
+from aegir_support.models import Outbox
+from members import actions
+from members.access import coordinator_on_duty
+from members.models import Duty, User
+
+
+def last_mail_to(email):
+    return [row for row in Outbox.objects.order_by("pk") if row.payload["to"] == [email]][-1].payload
+
+
+def link_in(mail):
+    return urlsplit(re.search(r"http\S+/accounts/\S+", mail["text"])[0]).path
+
+
+def test_nobody_signs_up_by_themselves(db):
+    page = Client().get("/accounts/signup/")
+    assert b"invitation" in page.content
+    Client().post(
+        "/accounts/signup/", {"email": "x@x.example", "password1": "a-long-secret-9", "password2": "a-long-secret-9"}
+    )
+    assert not User.objects.filter(email="x@x.example").exists()
+
+
+def test_an_invitation_opens_the_account_once(db):
+    user = actions.invite("New@Riverbank.example", "Nell Ray")
+    assert not user.has_usable_password()
+    browser = Client()
+    link = link_in(last_mail_to("new@riverbank.example"))
+    page = browser.get(link, follow=True)
+    chosen = {"password1": "quiet-river-77", "password2": "quiet-river-77"}
+    browser.post(page.request["PATH_INFO"], chosen)
+    assert Client().login(email="new@riverbank.example", password="quiet-river-77")
+    assert EmailAddress.objects.get(user=user).verified
+    again = Client().get(link, follow=True)
+    assert b"password1" not in again.content
+
+
+def test_an_invited_address_is_taken(hal):
+    with pytest.raises(actions.AlreadyHere):
+        actions.invite("HAL@riverbank.example", "Hal")
+
+
+def test_an_owner_invites_a_colleague(browse, gita, riverbank):
+    invitation = {"name": "Nell Ray", "email": "nell@riverbank.example", "role": "technical", "sees": "all"}
+    assert browse(gita).post("/contacts/", invitation).status_code == 302
+    assert riverbank.contacts.filter(user__email="nell@riverbank.example").exists()
+    assert last_mail_to("nell@riverbank.example")
+
+
+def test_only_the_owner_invites(browse, hal, riverbank):
+    invitation = {"name": "Nell Ray", "email": "nell@riverbank.example", "role": "technical", "sees": "all"}
+    assert browse(hal).post("/contacts/", invitation).status_code == 403
+    assert not riverbank.contacts.filter(user__email="nell@riverbank.example").exists()
+
+
+def test_logging_in_by_the_page(cast):
+    browser = Client()
+    page = browser.post("/accounts/login/", {"login": "hal@riverbank.example", "password": "the-river-is-wide"})
+    assert page.headers["Location"] == "/home/"
+
+
+@pytest.mark.parametrize("name", ["ana", "chloe", "edda", "finn"])
+def test_whoever_holds_others_income_sets_up_a_second_factor_first(cast, browse, settings, name):
+    settings.SECOND_FACTOR_REQUIRED = True
+    page = browse(getattr(cast, name)).get("/home/")
+    assert page.headers["Location"] == "/accounts/2fa/totp/activate/"
+
+
+@pytest.mark.parametrize("name", ["hal", "jo", "cleo"])
+def test_clients_partners_and_strangers_may_but_need_not(cast, browse, settings, name):
+    settings.SECOND_FACTOR_REQUIRED = True
+    assert browse(getattr(cast, name)).get("/home/").status_code == 200
+
+
+def test_with_a_second_factor_the_way_is_free(browse, settings, ana):
+    settings.SECOND_FACTOR_REQUIRED = True
+    Authenticator.objects.create(user=ana.user, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    assert browse(ana).get("/queue/").status_code == 200
+
+
+def test_a_password_alone_does_not_open_the_admin(browse, settings, finn):
+    settings.SECOND_FACTOR_REQUIRED = True
+    assert browse(finn).get("/admin/").headers["Location"] == "/accounts/2fa/totp/activate/"
+
+
+def test_the_admins_own_log_in_leads_to_ours(db):
+    assert Client().get("/admin/login/").headers["Location"].startswith("/accounts/login/")
+
+
+def test_a_person_who_may_not_log_in_is_logged_out(browse, hal):
+    browser = browse(hal)
+    User.objects.filter(pk=hal.user_id).update(is_active=False)
+    assert browser.get("/home/").status_code == 302
+
+
+def test_an_address_is_kept_in_lower_case(cast):
+    assert User.objects.create_user("Zoe@X.example", name="Zoe").email == "zoe@x.example"
+
+
+def test_the_coordinator_on_duty_answers_until_the_duty_ends(chloe):
+    assert coordinator_on_duty() == chloe.user
+    Duty.objects.coordinators().delete()
+    assert coordinator_on_duty() is None
