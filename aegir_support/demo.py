@@ -127,7 +127,7 @@ def _has_login(who: object) -> bool:
 
 
 def _person(name: str, email: str, **facts: bool) -> User:
-    user = User.objects.create_user(email, name=name, **facts)
+    user = User.objects.create_user(email, None, name=name, **facts)
     user.password = _password_hash()
     user.save(update_fields=["password"])
     EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)

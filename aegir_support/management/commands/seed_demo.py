@@ -10,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from aegir_support import demo, demo_week, outbox
-from aegir_support.demo_clock import clock_at, tell
+from aegir_support import demo, outbox
+from aegir_support.demo_before import BEFORE
+from aegir_support.demo_now import NOW
+from aegir_support.demo_telling import clock_at, tell
 from members.models import User
 
 BEFORE_THE_WEEK = timedelta(days=8)
@@ -41,7 +43,7 @@ def load() -> None:
         with clock_at(now - BEFORE_THE_WEEK):
             cast = demo.make_cast()
         _number_tickets_from(1031)
-        tell(demo_week.WEEK, cast, until=now)
+        tell([*BEFORE, *NOW], cast, until=now)
     while outbox.drain():
         pass
 

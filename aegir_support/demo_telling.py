@@ -1,9 +1,15 @@
-"""Lets the demo's story happen in the past: tales of several tickets, told in the order of their moments."""
+"""How the demo's week is told: tales of several tickets, side by side, each step at its moment in the past.
+
+A tale begins so long before now and is told through the actions; a `yield` lets time pass. Times are counted back from
+now rather than set by the clock, so that open offers and deadlines are alive whenever the demo is first started. There is
+no chance in it: every run tells the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import heapq
+import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import TypeVar
@@ -18,7 +24,35 @@ Tale = Iterator[timedelta]
 # When it begins, counted back from now, and how it goes: each `yield` lets that much time pass.
 Begun = tuple[timedelta, Callable[[Actors], Tale]]
 
+Telling = Callable[[Actors], Tale]
+
 SWEEP_EVERY = timedelta(seconds=30)
+
+
+def begins(
+    tales: list[Begun[Actors]], *, days: int = 0, hours: int = 0, minutes: int = 0
+) -> Callable[[Telling[Actors]], Telling[Actors]]:
+    """Put a tale among these, to begin so long before now."""
+
+    def put(tale: Telling[Actors]) -> Telling[Actors]:
+        tales.append((later(days=days, hours=hours, minutes=minutes), tale))
+        return tale
+
+    return put
+
+
+def later(*, days: int = 0, hours: int = 0, minutes: int = 0) -> timedelta:
+    return timedelta(days=days, hours=hours, minutes=minutes)
+
+
+def words(text: str) -> str:
+    """What somebody writes, without the indentation it has in the code."""
+    return textwrap.dedent(text).strip()
+
+
+def offer_of(ticket: Ticket) -> Offer:
+    """The open offer of a ticket."""
+    return ticket.offers.open().get()
 
 
 class _AnyDateTime(type):
