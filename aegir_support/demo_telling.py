@@ -1,8 +1,8 @@
 """How the demo's week is told: tales of several tickets, side by side, each step at its moment in the past.
 
-A tale begins so long before now and is told through the actions; a `yield` lets time pass. Times are counted back from
-now rather than set by the clock, so that open offers and deadlines are alive whenever the demo is first started. There is
-no chance in it: every run tells the same.
+A tale begins so long before now and is told through the actions; a `yield` lets time pass. Times are counted back
+from now rather than set by the clock, so that open offers and deadlines are alive whenever the demo is first started.
+There is no chance in it: every run tells the same.
 """
 
 from __future__ import annotations
