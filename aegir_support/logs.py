@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from django.urls import Resolver404, resolve
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor
 
@@ -97,8 +98,11 @@ def request_id() -> str:
 
 def route(request: "HttpRequest") -> str:
     """The pattern of the address, such as `offers/<token>/`, so that the token itself stays out of the logs."""
-    match = getattr(request, "resolver_match", None)
-    return f"/{match.route}" if match else "(no such address)"
+    try:
+        match = request.resolver_match or resolve(request.path_info, getattr(request, "urlconf", None))
+    except Resolver404:
+        return "(no such address)"
+    return f"/{match.route}"
 
 
 def _own_lines(shared: list[Processor]) -> list[Processor]:

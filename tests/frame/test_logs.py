@@ -87,6 +87,20 @@ def test_lines_name_who_was_logged_in(client, lines, django_user_model):
     assert "someone@else.example" not in json.dumps(lines()[-1])
 
 
+def test_a_request_that_fails_before_its_view_names_its_route_too(client, lines, monkeypatch):
+    def fail(self, request):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("django.contrib.sessions.middleware.SessionMiddleware.process_request", fail)
+    client.raise_request_exception = False
+    client.get("/offers/abc-secret/")
+    client.get("/nowhere/abc-secret/")
+    assert [line["route"] for line in lines() if line["event"] == "request"] == [
+        "/offers/<token>/",
+        "(no such address)",
+    ]
+
+
 def test_probes_and_static_files_are_not_worth_a_line(client, lines):
     client.get("/-/health")
     client.get("/static/css/site.css").close()
