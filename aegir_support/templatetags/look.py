@@ -72,7 +72,11 @@ def _icon_or_nothing(name: str) -> SafeString:
 
 def _attributes(attributes: Mapping[str, object]) -> SafeString:
     """`data_confirm="Sure?"` as ` data-confirm="Sure?"`; true is the bare name, false, none and empty are left out."""
-    written = [(name.replace("_", "-"), value) for name, value in attributes.items() if value not in {None, False, ""}]
+    written = [
+        (name.replace("_", "-"), value)
+        for name, value in attributes.items()
+        if not (value is None or value is False or value == "")
+    ]
     return format_html_join(
         "", "{}", ((format_html(" {}" if value is True else ' {}="{}"', name, value),) for name, value in written)
     )
@@ -270,7 +274,7 @@ def pager(newer: str = "", older: str = "") -> SafeString:
         gettext("Pages"),
         format_html('<a class="btn" rel="prev" href="{}">{}{}</a>', newer, icon("arrow-left"), gettext("Newer"))
         if newer
-        else format_html("<span></span>"),
+        else SafeString("<span></span>"),
         format_html('<a class="btn" rel="next" href="{}">{}{}</a>', older, gettext("Older"), icon("arrow-right"))
         if older
         else NOTHING,
