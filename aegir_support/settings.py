@@ -113,7 +113,13 @@ DATABASES: dict[str, dict[str, Any]] = {
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 2},
+    }
+}
 
 # Celery. The broker only hurries work along: what must not be lost is a row (docs/decisions/).
 CELERY_BROKER_URL = addresses.broker_url(REDIS_URL)
