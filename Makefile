@@ -21,7 +21,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## everything on this machine with the demo week, until Ctrl-C; `make demo PORT=9000` elsewhere
-	@DEPLOYMENT=demo PORT=$(PORT) .ci/with-parent $(BIN)/python manage.py demo
+	@exec env DEPLOYMENT=demo PORT=$(PORT) .ci/with-parent $(BIN)/python manage.py demo
 
 test: $(VENV)/.installed-dev ## everything that must pass
 	@$(STEP) "ruff: rules" $(BIN)/ruff check

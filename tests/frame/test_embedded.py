@@ -155,6 +155,7 @@ def test_servers_work_in_a_folder_deeper_than_a_socket_may_be(tmp_path):
         assert connection.execute("SELECT 1").fetchone() == (1,)
     with embedded.Valkey(deep) as valkey:
         assert valkey.child.is_running
+    embedded.socket_dir(deep).rmdir()
 
 
 @pytest.mark.processes
