@@ -7,9 +7,11 @@ from django.core import signing
 from django.urls import reverse
 
 from aegir_support import mail, text
+from billing.models import Severity
 from members.models import Duty, Representative, User
 
 from .models import Message, Offer, Ticket
+from .sla import SEVERITY_MEANINGS
 
 LINK_SALT = "tickets.offer"
 
@@ -35,7 +37,13 @@ def offer_made(offer: Offer) -> None:
         mail.send(
             "offer_made",
             representative.user.email,
-            {"offer": offer, "ticket": offer.ticket, "link": link, "person": representative.user},
+            {
+                "offer": offer,
+                "ticket": offer.ticket,
+                "severity_meaning": SEVERITY_MEANINGS[Severity(offer.ticket.severity)],
+                "link": link,
+                "person": representative.user,
+            },
             key=f"offer_made:{offer.pk}:{representative.pk}",
         )
 
@@ -56,7 +64,7 @@ def call_opened(ticket: Ticket) -> None:
         mail.send(
             "call_opened",
             duty.user.email,
-            _about(ticket),
+            {**_about(ticket), "person": duty.user},
             key=f"call_opened:{ticket.number}:{ticket.round}:{duty.user_id}",
         )
 
@@ -64,13 +72,13 @@ def call_opened(ticket: Ticket) -> None:
 def new_reply(message: Message) -> None:
     """To the assignee when the client wrote, to the client's people on the ticket when we did."""
     ticket = message.ticket
-    context = {**_about(ticket), "message": message, "words": text.excerpt(message.body, 2000)}
+    context = {**_about(ticket), **_words_of(message)}
     for person in _readers(message):
         mail.send("new_reply", person.email, context, key=f"reply:{message.pk}:{person.pk}")
 
 
 def ticket_solved(ticket: Ticket, message: Message) -> None:
-    context = {**_about(ticket), "words": text.excerpt(message.body, 2000)}
+    context = {**_about(ticket), **_words_of(message)}
     mail.send("ticket_solved", ticket.requester.email, context, key=f"solved:{message.pk}")
 
 
@@ -84,6 +92,11 @@ def _readers(message: Message) -> list[User]:
 
 def _about(ticket: Ticket) -> dict[str, object]:
     return {"ticket": ticket, "link": settings.SITE_URL + reverse("tickets:ticket", args=[ticket.number])}
+
+
+def _words_of(message: Message) -> dict[str, object]:
+    # Markdown is good plain text as it was written; the other half of the mail shows it rendered.
+    return {"message": message, "preview": text.excerpt(message.body, 120)}
 
 
 def _queue_link() -> str:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from billing.models import Promise, Tier
+from django.utils.translation import gettext_lazy as _
+
+from billing.models import Promise, Severity, Tier
 from members.models import Calendar
 
 from .models import OfferWindow, Ticket
 
+# What each severity means, in the form that asks for it and wherever it is named to somebody who must judge it.
+SEVERITY_MEANINGS = {
+    Severity.S1: _("Sites are down or data is at risk, and there is no way around it."),
+    Severity.S2: _("Something important does not work; sites are up."),
+    Severity.S3: _("Something does not work, and there is a way around it."),
+    Severity.S4: _("A question, or something small."),
+}
 SHIPPED_WINDOWS = {1: 15, 2: 30, 3: 120, 4: 240}  # minutes; edited in the admin
 
 
