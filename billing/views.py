@@ -15,7 +15,7 @@ from members.actions import AlreadyHere
 from . import actions
 from .entitlements import entitlement
 from .forms import InviteForm
-from .models import Charge, Contact, Grant, Pack, Price, Server, Subscription, Tier, contact_of
+from .models import Charge, Contact, Grant, Pack, Price, Server, Severity, Subscription, Tier, contact_of
 
 CURRENCIES = ["USD", "CAD", "EUR"]
 
@@ -35,6 +35,7 @@ def pricing(request: HttpRequest) -> HttpResponse:
             "packs": Pack.objects.filter(on_sale=True).prefetch_related(prices),
             "currency": currency,
             "currencies": CURRENCIES,
+            "severities": Severity.choices,
         },
     )
 
