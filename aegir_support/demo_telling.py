@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
@@ -26,6 +27,7 @@ Begun = tuple[timedelta, Callable[[Actors], Tale]]
 
 Telling = Callable[[Actors], Tale]
 
+_LAID_OUT = re.compile(r"```|\d+\. |> |\|")
 SWEEP_EVERY = timedelta(seconds=30)
 
 
@@ -46,8 +48,9 @@ def later(*, days: int = 0, hours: int = 0, minutes: int = 0) -> timedelta:
 
 
 def words(text: str) -> str:
-    """What somebody writes, without the indentation it has in the code."""
-    return textwrap.dedent(text).strip()
+    """What somebody writes, without the indentation and the line breaks that its paragraphs have in the code."""
+    blocks = textwrap.dedent(text).strip().split("\n\n")
+    return "\n\n".join(block if _LAID_OUT.match(block) else block.replace("\n", " ") for block in blocks)
 
 
 def offer_of(ticket: Ticket) -> Offer:
