@@ -44,6 +44,7 @@ class Command(BaseCommand):
             raise CommandError("This command is for the demo only. Run it as `make demo`.")
         self.local_dir: Path = settings.LOCAL_DIR
         self.port = env.number("PORT", 8000)
+        self.disk_is_full = False
         self.supervisor = Supervisor(self.say, self.reason)
         try:
             with self.folder_lock():
@@ -65,6 +66,7 @@ class Command(BaseCommand):
             while True:
                 time.sleep(LOOK_EVERY_SECONDS)
                 self.supervisor.look()
+                self.warn_of_a_full_disk()
         except KeyboardInterrupt:
             self.say("\nStopping…")
         finally:
@@ -94,6 +96,12 @@ class Command(BaseCommand):
                 f"The disk of {self.local_dir} has {free // MEGABYTE} MB left, and the demo needs "
                 f"{DISK_NEEDED // MEGABYTE} MB. Free some space and try again."
             )
+
+    def warn_of_a_full_disk(self) -> None:
+        reason = self.reason()
+        if reason and not self.disk_is_full:
+            self.say(reason)
+        self.disk_is_full = bool(reason)
 
     def check_port(self) -> None:
         with socket.socket() as probe:
