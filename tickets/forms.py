@@ -4,8 +4,8 @@ import uuid
 from typing import Any, cast
 
 from django import forms
+from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from aegir_support import text
 from billing.entitlements import Entitlement
@@ -18,36 +18,36 @@ from .models import Ticket
 # Channels by which a ticket is filed here; the forum has no private tickets, and mail comes in by mail.
 FILED_HERE = [Channel.PORTAL, Channel.SSH, Channel.PHONE, Channel.EMERGENCY]
 
-SEVERITY_MEANINGS = {
-    Severity.S1: _("Sites are down or data is at risk, and there is no way around it."),
-    Severity.S2: _("Something important does not work; sites are up."),
-    Severity.S3: _("Something does not work, and there is a way around it."),
-    Severity.S4: _("A question, or something small."),
-}
 CHANNEL_MEANINGS = {
     Channel.PORTAL: _("We answer here and by mail."),
     Channel.SSH: _("You let us log in to the server, for this ticket only."),
     Channel.PHONE: _("We call you."),
     Channel.EMERGENCY: _("Somebody on call is woken up."),
 }
+VERDICT_MEANINGS = {
+    Ticket.Verdict.IN_SCOPE: _("Core or golden contrib. It uses one ticket of the client’s allowance."),
+    Ticket.Verdict.OUT_OF_SCOPE: _("Other contrib or custom work. It uses none, and can be referred to somebody."),
+    Ticket.Verdict.DEFECT: _("A fault of ours. It uses none."),
+    Ticket.Verdict.WISH: _("Something new. It uses none."),
+    Ticket.Verdict.QUESTION: _("About invoices or terms. It uses none."),
+    Ticket.Verdict.DUPLICATE: _("Another ticket covers it. It uses none."),
+}
 
 
 class WordsField(forms.CharField):
-    """Markdown that its writer may preview; the length is said in characters, before anything is lost."""
-
-    default_error_messages = {
-        "max_length": ngettext_lazy(
-            "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it or "
-            "put the rest in a second message.",
-            "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it or "
-            "put the rest in a second message.",
-            "limit_value",
-        )
-    }
+    """Markdown that its writer may preview; the length is said in characters, and what is too long is kept."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=text.MAX_CHARS, widget=forms.Textarea, **options)
-        self.validators[0].message = self.default_error_messages["max_length"]
+        too_long = MaxLengthValidator(
+            text.MAX_CHARS,
+            _(
+                "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it, or "
+                "put the rest in a second message."
+            ),
+        )
+        # The browser counts along through the attribute; the sentence is ours.
+        widget = forms.Textarea(attrs={"maxlength": text.MAX_CHARS})
+        super().__init__(widget=widget, validators=[too_long], **options)
 
 
 class KeyedForm(forms.Form):
@@ -100,6 +100,7 @@ class JudgeForm(forms.Form):
     verdict = forms.ChoiceField(
         label=_("Does it count?"),
         choices=[choice for choice in Ticket.Verdict.choices if choice[0] != Ticket.Verdict.WITHDRAWN],
+        widget=forms.RadioSelect,
     )
 
 

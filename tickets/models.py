@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -208,6 +208,11 @@ class Ticket(models.Model):
     def is_unassigned(self) -> bool:
         return self.status in self.UNASSIGNED
 
+    @property
+    def is_late(self) -> bool:
+        """The first response is overdue."""
+        return not self.is_settled and self.first_response_at is None and self.first_response_by <= timezone.now()
+
     def can_reopen(self, at: datetime) -> bool:
         """A solved ticket always; a closed one for two weeks, unless it was withdrawn."""
         if self.status == self.Status.SOLVED:
@@ -260,7 +265,11 @@ class OfferQuerySet(models.QuerySet["Offer"]):
         return self.filter(member=user.member)
 
     def with_ticket(self) -> OfferQuerySet:
-        return self.select_related("ticket__client", "ticket__tier", "ticket__server__installation", "member")
+        """Everything the picture of an offer shows, in one query; `opening` is the client's first message as HTML."""
+        first = Message.objects.replies().filter(ticket=OuterRef("ticket")).order_by("at", "pk")
+        return self.select_related(
+            "ticket__client", "ticket__tier", "ticket__server__installation", "ticket__assignee__user", "member"
+        ).annotate(opening=Subquery(first.values("html")[:1]))
 
 
 class Offer(models.Model):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django import forms
 from django.conf import settings
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_stubs_ext import StrPromise
 
 from billing.entitlements import Entitlement, entitlement
 from billing.models import Charge, Contact, Promise, contact_of
@@ -17,8 +20,40 @@ from members.access import coordinator_on_duty
 from members.models import User
 
 from .forms import HandOverForm, JudgeForm, MessageForm, RefuseForm, ReplyForm
-from .models import Event, Message, Offer, Ticket
+from .models import REOPENING_DAYS, Event, Message, Offer, Ticket
 from .steps import is_assignee
+
+# Why a ticket was released, as the client reads it.
+RELEASED_BECAUSE: dict[str, StrPromise] = {
+    Ticket.Verdict.OUT_OF_SCOPE: gettext_lazy("it is outside what your tier covers"),
+    Ticket.Verdict.DEFECT: gettext_lazy("it is a defect of the product"),
+    Ticket.Verdict.WISH: gettext_lazy("it is a wish for something new"),
+    Ticket.Verdict.QUESTION: gettext_lazy("it is a question about billing"),
+    Ticket.Verdict.DUPLICATE: gettext_lazy("it is a duplicate of another ticket"),
+    Ticket.Verdict.WITHDRAWN: gettext_lazy("it was withdrawn"),
+}
+# Whoever answers for the ticket, or speaks on it, is known to the client; whoever was only asked is not (queue 6).
+NAMED_TO_CLIENTS: set[str] = {
+    Event.Kind.FILED,
+    Event.Kind.ACCEPTED,
+    Event.Kind.CLAIMED,
+    Event.Kind.HANDED_OVER,
+    Event.Kind.FIRST_RESPONSE,
+    Event.Kind.MEMBER_REPLIED,
+    Event.Kind.CLIENT_REPLIED,
+    Event.Kind.SOLVED,
+    Event.Kind.CONFIRMED,
+    Event.Kind.REOPENED,
+    Event.Kind.TICKET_WITHDRAWN,
+}
+
+
+class Happening(NamedTuple):
+    """One line of "what happened": when, what, and who, where the reader may know."""
+
+    at: datetime
+    what: str
+    who: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +94,24 @@ class TicketPage:
         events = Event.objects.visible_to(self.user).filter(ticket=self.ticket)
         return list(events.select_related("actor", "member"))
 
+    @property
+    def happened(self) -> list[Happening]:
+        """Every event in words. A client reads who answers for the ticket, never who was asked."""
+        return [Happening(event.at, self._what(event), self._who(event)) for event in self.events]
+
+    @staticmethod
+    def _what(event: Event) -> str:
+        what = event.get_kind_display()
+        return f"{what}: {event.detail}" if event.detail else what
+
+    def _who(self, event: Event) -> str:
+        if self.is_client:
+            return event.actor.name if event.actor and event.kind in NAMED_TO_CLIENTS else ""
+        if event.kind == Event.Kind.HAND_OVER_OFFERED:
+            return f"{event.actor} → {event.member}"
+        named = [event.actor and event.actor.name, event.member and event.member.name]
+        return ", ".join(dict.fromkeys(name for name in named if name))
+
     @cached_property
     def offer(self) -> Offer | None:
         """The open offer of this ticket to the reader's own member."""
@@ -77,7 +130,7 @@ class TicketPage:
     def responsible(self) -> str:
         """The one party responsible now (B14). Before acceptance a client reads the project's name (B13)."""
         if self.ticket.assignee:
-            return self.ticket.assignee.user.name
+            return self.ticket.assignee.user.name if self.is_client else self.ticket.assignee.for_member
         if self.ticket.status == Ticket.Status.CLOSED or self.is_client:
             return str(settings.PROJECT_NAME)
         coordinator = coordinator_on_duty()
@@ -90,6 +143,39 @@ class TicketPage:
     @cached_property
     def charge(self) -> Charge | None:
         return Charge.objects.filter(key=self.ticket.charge_key).first()
+
+    @property
+    def counts(self) -> str:
+        """What the ticket does to the allowance, with the reason (Tiers 5)."""
+        if self.charge is None:
+            return ""
+        match self.charge.state:
+            case Charge.State.HELD:
+                return _("One ticket is held until we know whether it counts.")
+            case Charge.State.CHARGED:
+                return _("It counts as one ticket.")
+            case _released:
+                because = RELEASED_BECAUSE.get(self.charge.reason, gettext_lazy("that was decided"))
+                return _("It does not count, because %(because)s.") % {"because": because}
+
+    @property
+    def reader(self) -> str:
+        """Who reads a reply written here."""
+        return self.responsible if self.is_client else self.ticket.client.name
+
+    @property
+    def reopens_until(self) -> datetime | None:
+        """The end of the two weeks in which a closed ticket may be reopened."""
+        return self._two_weeks_after(self.ticket.closed_at)
+
+    @property
+    def closes_at(self) -> datetime | None:
+        """When a solved ticket is closed without an answer."""
+        return self._two_weeks_after(self.ticket.solved_at)
+
+    @staticmethod
+    def _two_weeks_after(moment: datetime | None) -> datetime | None:
+        return moment + timedelta(days=REOPENING_DAYS) if moment else None
 
     @cached_property
     def entitlement(self) -> Entitlement:
@@ -141,7 +227,12 @@ class TicketPage:
             "refuse_form": RefuseForm() if self.offer else None,
             "hand_over_form": self._hand_over_form(),
         }
-        return {**fresh, **bound}
+        shown = {**fresh, **bound}
+        for name, form in shown.items():
+            if form is not None:
+                # Several forms share the page and their fields' names, so each gets its own ids.
+                form.auto_id = f"{name}_%s"
+        return shown
 
     def _hand_over_form(self) -> HandOverForm | None:
         if not self.may_work or self.user.member is None or self.hand_over_offer:

@@ -38,7 +38,7 @@ def queue(request: HttpRequest) -> HttpResponse:
             "member": member,
             "offers": offers_to(member),
             "tickets": Ticket.objects.assigned_to(member).unsettled().for_list()[:50],
-            "open_call": Ticket.objects.on_open_call().for_list()[:20],
+            "open_call": Ticket.objects.on_open_call().visible_to(request.user).for_list()[:20],
             "in_the_queue": Ticket.objects.unassigned().for_list()[:20],
             "seats": _seats(),
             "shares": _shares(now),
@@ -52,7 +52,10 @@ def queue(request: HttpRequest) -> HttpResponse:
 def offers(request: HttpRequest) -> HttpResponse:
     """The part of the desk that htmx asks for again and again: a new offer arrives without a reload."""
     member = _own_member(request)
-    return render(request, "tickets/_offers.html", {"offers": offers_to(member), "member": member})
+    waiting = list(offers_to(member))
+    if request.GET.get("shown") == "".join(f"{each.pk}." for each in waiting):
+        return HttpResponse(status=204)  # no news: htmx leaves the page alone, and nothing is read out again
+    return render(request, "tickets/_offers.html", {"offers": waiting, "member": member})
 
 
 @require_safe
@@ -75,7 +78,7 @@ def accept_offer(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def refuse_offer(request: HttpRequest, pk: int) -> HttpResponse:
-    refused = get_object_or_404(Offer.objects.visible_to(request.user), pk=pk)
+    refused = get_object_or_404(Offer.objects.visible_to(request.user).with_ticket(), pk=pk)
     form = RefuseForm(request.POST)
     if not form.is_valid():
         return render(request, "tickets/offer.html", {"offer": refused, "refuse_form": form}, status=422)
@@ -102,11 +105,13 @@ def answer_offer(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "tickets/answer_offer.html", {**facts, "offer": None}, status=404)
     if request.method != "POST":
         return render(request, "tickets/answer_offer.html", facts, status=200 if offered.can_be_answered else 410)
-    answer = handout.accept if request.POST.get("answer") == "accept" else handout.refuse
     if request.POST.get("answer") not in {"accept", "refuse"}:
         return render(request, "tickets/answer_offer.html", facts, status=422)
     try:
-        answer(offered, representative)
+        if request.POST["answer"] == "accept":
+            handout.accept(offered, representative)
+        else:
+            handout.refuse(offered, representative, request.POST.get("reason", ""))
     except handout.OfferClosed:
         offered.refresh_from_db()
         return render(request, "tickets/answer_offer.html", facts, status=409)

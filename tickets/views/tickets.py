@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import parseaddr
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,10 +21,19 @@ from billing.models import Contact, contact_of
 from members.access import signed_in
 
 from .. import actions, handout
-from ..forms import CHANNEL_MEANINGS, SEVERITY_MEANINGS, FilingForm, HandOverForm, JudgeForm, MessageForm, ReplyForm
+from ..forms import (
+    CHANNEL_MEANINGS,
+    VERDICT_MEANINGS,
+    FilingForm,
+    HandOverForm,
+    JudgeForm,
+    MessageForm,
+    ReplyForm,
+)
 from ..models import Ticket
 from ..page import TicketPage
 from ..paging import Page
+from ..sla import SEVERITY_MEANINGS
 from ..steps import NotNow, NotYours
 from .answers import conflict
 
@@ -213,8 +224,8 @@ def hand_over(request: HttpRequest, number: int) -> HttpResponse:
 def _show(request: HttpRequest, shown: Ticket, **bound: forms.Form) -> HttpResponse:
     """The ticket's page; a form that was not taken is shown again with what was typed."""
     page = TicketPage.of(shown, signed_in(request))
-    status = 422 if bound else 200
-    return render(request, "tickets/ticket.html", {"page": page, "ticket": shown, **page.forms(bound)}, status=status)
+    facts = {"page": page, "ticket": shown, "verdict_meanings": VERDICT_MEANINGS, **page.forms(bound)}
+    return render(request, "tickets/ticket.html", facts, status=422 if bound else 200)
 
 
 def _done_or_conflict(
@@ -262,13 +273,17 @@ def _ways_on(
 ) -> HttpResponse:
     """Nothing left is never a dead end (product.md, Tiers 6)."""
     has = entitlement(contact.client)
-    words = typed.cleaned_data if typed else {}
-    return render(
-        request,
-        "tickets/nothing_left.html",
-        {"entitlement": has, "client": contact.client, "typed": words},
-        status=status,
-    )
+    facts = {
+        "entitlement": has,
+        "client": contact.client,
+        "contact": contact,
+        "buyers": contact.client.contacts.filter(role__in=[Contact.Role.OWNER, Contact.Role.BILLING]).select_related(
+            "user"
+        ),
+        "typed": typed.cleaned_data if typed else {},
+        "write_to": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
+    }
+    return render(request, "tickets/nothing_left.html", facts, status=status)
 
 
 def _with_promises(promises: object) -> dict[str, str]:
