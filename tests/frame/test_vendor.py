@@ -51,6 +51,6 @@ def test_every_icon_a_template_names_is_in_the_sprite():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_page_has_a_script_or_a_style_inside(page):
     """The content security policy would silently drop it."""
-    text = page.read_text()
+    text = re.sub(r"{%.*?%}", "", page.read_text())
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=\"", text)
     assert not re.search(r"<script(?![^>]*\bsrc=)", text)
