@@ -14,7 +14,7 @@ import pytest
 
 from billing.models import Charge, Grant
 from members.models import Queue
-from tests.races.conftest import DONE, LOST, Actions, Pages, attempt, ends_in, half_is_gone
+from tests.races.acting import DONE, LOST, Actions, Pages, attempt, ends_in, half_is_gone
 from tests.races.judge import broken
 from tests.races.together import (
     at_once,

@@ -1,0 +1,84 @@
+"""Eight processes answer, claim, give back, file and sweep at random; started by test_storm.py.
+
+    python -m tests.races.storm '{"acts": 9, "seed": 1, "way": "Pages", "guarded": true, …}'
+
+Each writes down what it did and what it was told, one line an act, for the test to hold against the data.
+"""
+
+import json
+import logging
+import os
+import random
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import django
+from django.conf import settings
+from django.template.loader import get_template
+from django.urls import get_resolver
+
+
+def main(storm):
+    django.setup()  # before the fork, once for all; nobody has asked the database yet
+    _warm_up()
+    gate_in, gate_out = os.pipe()
+    children = []
+    for number in range(storm["processes"]):
+        pid = os.fork()
+        if pid == 0:
+            os.close(gate_out)
+            os.read(gate_in, 1)  # returns when the parent opens the gate for all at once
+            status = 1
+            try:
+                _weather(storm, number)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(pid)
+    os.close(gate_out)
+    return max(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children)
+
+
+def _warm_up():
+    """What a server has read long before its thousandth page: views, and the templates of pages and mails."""
+    get_resolver().url_patterns  # noqa: B018 (reading it loads them)
+    for folder in ["emails", "tickets"]:
+        for found in (settings.BASE_DIR / "templates" / folder).iterdir():
+            get_template(f"{folder}/{found.name}")
+
+
+def _weather(storm, number):
+    from tests.races import together  # noqa: PLC0415 (models are not loaded before)
+    from tests.races.crowd import Crowd  # noqa: PLC0415
+    from tickets.models import OfferQuerySet, Ticket  # noqa: PLC0415
+
+    with Path(f"{storm['history']}.{number}").open("w") as history, ExitStack() as without:
+        logging.getLogger().addHandler(_Complaints(history))
+        if not storm["guarded"]:
+            without.enter_context(together.without_row_lock(Ticket))
+            without.enter_context(together.without_conditional_update(OfferQuerySet))
+        crowd = Crowd(storm["way"], random.Random(f"{storm['seed']} {number}"))
+        for _ in range(storm["acts"]):
+            started = time.perf_counter()
+            told = crowd.do_something()
+            if told:
+                told["ms"] = round((time.perf_counter() - started) * 1000, 1)
+                history.write(json.dumps(told) + "\n")
+
+
+class _Complaints(logging.Handler):
+    """Whatever is logged as an error, a failed step of the sweep as well, belongs to the history."""
+
+    def __init__(self, history):
+        super().__init__(logging.ERROR)
+        self.history = history
+
+    def emit(self, record):
+        why = record.exc_info[1] if record.exc_info else ""
+        self.history.write(json.dumps({"act": "log", "told": f"{record.getMessage()} {why!r}"}) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
