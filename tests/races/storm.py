@@ -1,7 +1,5 @@
 """Eight processes answer, claim, give back, file and sweep at random; started by test_storm.py.
 
-    python -m tests.races.storm '{"acts": 9, "seed": 1, "way": "Pages", "guarded": true, …}'
-
 Each writes down what it did and what it was told, one line an act, for the test to hold against the data.
 """
 
@@ -14,15 +12,26 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import django
 from django.conf import settings
 from django.template.loader import get_template
 from django.urls import get_resolver
+from django.utils.translation import gettext
+
+from aegir_support import outbox
+from tests.races import together
+from tests.races.crowd import Crowd
+from tickets.models import OfferQuerySet, Ticket
+
+START = "import django; django.setup(); from tests.races import storm; storm.break_loose()"
+
+
+def break_loose():
+    """What the storm is to be stands in the first argument, as JSON."""
+    sys.exit(main(json.loads(sys.argv[1])))
 
 
 def main(storm):
-    django.setup()  # before the fork, once for all; nobody has asked the database yet
-    _warm_up()
+    _warm_up()  # before the fork, once for all; nobody has asked the database yet
     gate_in, gate_out = os.pipe()
     children = []
     for number in range(storm["processes"]):
@@ -42,18 +51,16 @@ def main(storm):
 
 
 def _warm_up():
-    """What a server has read long before its thousandth page: views, and the templates of pages and mails."""
+    """What a server has read long before its thousandth page: views, words, the templates of pages and mails."""
     get_resolver().url_patterns  # noqa: B018 (reading it loads them)
     for folder in ["emails", "tickets"]:
         for found in (settings.BASE_DIR / "templates" / folder).iterdir():
             get_template(f"{folder}/{found.name}")
+    gettext("Sent.")
+    outbox.nudge()
 
 
 def _weather(storm, number):
-    from tests.races import together  # noqa: PLC0415 (models are not loaded before)
-    from tests.races.crowd import Crowd  # noqa: PLC0415
-    from tickets.models import OfferQuerySet, Ticket  # noqa: PLC0415
-
     with Path(f"{storm['history']}.{number}").open("w") as history, ExitStack() as without:
         logging.getLogger().addHandler(_Complaints(history))
         if not storm["guarded"]:
@@ -78,7 +85,3 @@ class _Complaints(logging.Handler):
     def emit(self, record):
         why = record.exc_info[1] if record.exc_info else ""
         self.history.write(json.dumps({"act": "log", "told": f"{record.getMessage()} {why!r}"}) + "\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))

@@ -16,6 +16,7 @@ from tests.races.acting import DONE, LOST
 from tests.races.crowd import TICKETS
 from tests.races.elsewhere import environment, here
 from tests.races.judge import broken
+from tests.races.storm import START
 from tests.races.together import without_constraint, without_trigger
 from tests.tickets.filing import file
 from tickets.models import Event, Offer, Ticket
@@ -38,7 +39,7 @@ def storm(cast, tmp_path):
         told = {"processes": processes, "acts": acts, "seed": seed, "way": way, "guarded": guarded}
         started = time.monotonic()
         run = subprocess.run(
-            [sys.executable, "-m", "tests.races.storm", json.dumps({**told, "history": str(tmp_path / "history")})],
+            [sys.executable, "-c", START, json.dumps({**told, "history": str(tmp_path / "history")})],
             env=environment(),
             cwd=here(),
             capture_output=True,
