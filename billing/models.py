@@ -6,6 +6,7 @@ from datetime import date
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils import timezone
@@ -337,6 +338,11 @@ class Subscription(models.Model):
     def __str__(self) -> str:
         cpus = ngettext("%(n)d CPU", "%(n)d CPUs", self.cpus) % {"n": self.cpus}
         return f"{self.tier.name}, {cpus}"
+
+    def clean(self) -> None:
+        # Said before the constraints are asked: PostgreSQL breaks off at a range that runs backwards.
+        if self.starts_on and self.ends_on and self.ends_on <= self.starts_on:
+            raise ValidationError({"ends_on": _("A term ends after it starts.")})
 
     @property
     def tickets(self) -> int | None:
