@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Case, Q, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -27,9 +28,11 @@ def client_tickets(user: User) -> Facts | None:
     contact = contact_of(user)
     if contact is None:
         return None
-    tickets = list(Ticket.objects.visible_to(user).exclude(status=Ticket.Status.CLOSED).for_list()[:10])
-    waiting = sum(ticket.status in {Ticket.Status.WITH_CLIENT, Ticket.Status.SOLVED} for ticket in tickets)
-    return {"tickets": tickets, "contact": contact, "heading": _client_heading(len(tickets), waiting)}
+    unclosed = Ticket.objects.visible_to(user).exclude(status=Ticket.Status.CLOSED)
+    theirs_to_answer = Q(status__in=[Ticket.Status.WITH_CLIENT, Ticket.Status.SOLVED])
+    tickets = list(unclosed.for_list().order_by(Case(When(theirs_to_answer, then=0), default=1), "-news_at")[:10])
+    heading = _client_heading(len(tickets), unclosed.filter(theirs_to_answer).count())
+    return {"tickets": tickets, "contact": contact, "heading": heading}
 
 
 def member_desk(user: User) -> Facts | None:
@@ -58,7 +61,7 @@ def watch(user: User) -> Facts | None:
 def _client_heading(tickets: int, waiting: int) -> str:
     if waiting:
         return ngettext(
-            "%(n)d ticket is waiting for your answer", "%(n)d tickets are waiting for your answer", waiting
+            "One ticket is waiting for your answer", "%(n)d tickets are waiting for your answer", waiting
         ) % {"n": waiting}
     if tickets:
         return _("We are working on what you asked for")
@@ -68,10 +71,10 @@ def _client_heading(tickets: int, waiting: int) -> str:
 def _member_heading(offers: int, calls: int) -> str:
     if offers:
         return ngettext(
-            "%(n)d ticket is waiting for your answer", "%(n)d tickets are waiting for your answer", offers
+            "One ticket is waiting for your answer", "%(n)d tickets are waiting for your answer", offers
         ) % {"n": offers}
     if calls:
-        return ngettext("%(n)d ticket is open to every member", "%(n)d tickets are open to every member", calls) % {
+        return ngettext("One ticket is open to every member", "%(n)d tickets are open to every member", calls) % {
             "n": calls
         }
     return _("Nothing is waiting for your answer")

@@ -481,7 +481,7 @@ def test_an_offer_is_refused_from_the_mail_with_a_reason(browse, hal, ana):
     assert (offer.outcome, offer.reason) == ("refused", "On the road")
 
 
-@pytest.mark.parametrize(("answer", "said"), [("accept", "You accepted it"), ("refuse", "It was refused")])
+@pytest.mark.parametrize(("answer", "said"), [("accept", "You have accepted it already"), ("refuse", "It was refused")])
 def test_a_link_that_is_used_up_says_what_happened(browse, hal, ana, answer, said):
     page = answer_page(offer_of(file(hal)), ana)
     browse().post(page, {"answer": answer})
@@ -519,6 +519,13 @@ def test_home_answers_a_client_first(browse, hal, ana, working):
     answer = browse(hal).get("/home/")
     assert heading(answer) == "1 ticket is waiting for your answer"
     assert "39 of 40 tickets left" in words(answer)
+
+
+def test_home_lists_what_waits_for_the_client_first(browse, hal, ana, working):
+    actions.reply(working, ana.user, "May I look?", wait=True)
+    for _ in range(10):
+        file(hal, subject="Later news")
+    assert f"#{working.number}" in words(browse(hal).get("/home/"))
 
 
 def test_home_shows_the_coordinator_what_stands_still(browse, chloe, on_call):
