@@ -126,7 +126,12 @@ class Pages:
         return known[user.email]
 
 
-SENTENCES = ["Nothing was changed.", "Your ticket was not filed.", "Decide first whether this ticket counts"]
+SENTENCES = [
+    "Nothing was changed.",
+    "Your ticket was not filed.",
+    "Decide first whether this ticket counts",
+    "so it cannot count again",
+]
 
 
 def half_is_gone(ticket):
