@@ -57,8 +57,6 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "csp",
     "django_htmx",
-    "import_export",
-    "template_partials",
 ]
 
 MIDDLEWARE = [

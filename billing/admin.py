@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from import_export.admin import ExportMixin
 
 from . import actions
 from .models import (
@@ -41,7 +40,7 @@ class TierPriceInline(admin.TabularInline[Price, Tier]):
 
 
 @admin.register(Tier)
-class TierAdmin(ExportMixin, admin.ModelAdmin[Tier]):  # type: ignore[misc]
+class TierAdmin(admin.ModelAdmin[Tier]):
     list_display = ["name", "version", "price_basis", "tickets_per_cpu", "on_sale"]
     list_filter = ["on_sale"]
     form = TierForm
@@ -55,7 +54,7 @@ class PackPriceInline(admin.TabularInline[Price, Pack]):
 
 
 @admin.register(Pack)
-class PackAdmin(ExportMixin, admin.ModelAdmin[Pack]):  # type: ignore[misc]
+class PackAdmin(admin.ModelAdmin[Pack]):
     list_display = ["code", "version", "tickets", "valid_months", "on_sale"]
     inlines = [PackPriceInline]
 
@@ -138,7 +137,7 @@ class GrantAdmin(admin.ModelAdmin[Grant]):
 
 
 @admin.register(Charge)
-class ChargeAdmin(ExportMixin, admin.ModelAdmin[Charge]):  # type: ignore[misc]
+class ChargeAdmin(admin.ModelAdmin[Charge]):
     """What was used, to look at: a charge is decided on its ticket."""
 
     list_display = ["key", "grant", "state", "reason", "held_at", "decided_at"]

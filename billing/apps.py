@@ -15,5 +15,6 @@ class BillingConfig(AppConfig):
         navigation.add(_("Servers"), "billing:servers", shown_to=panels.is_contact, place=40)
         navigation.add(_("People"), "billing:contacts", shown_to=panels.is_contact, place=50)
         navigation.add(_("Books"), "billing:books", shown_to=panels.keeps_books, place=60)
+        navigation.name_side(panels.client_name)
         home.add("billing/_allowance_panel.html", panels.allowance, place=20, in_rail=True)
         home.add("billing/_books_panel.html", panels.books, place=30)

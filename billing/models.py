@@ -241,10 +241,14 @@ class Contact(models.Model):
 
 
 def contact_of(user: Visitor) -> Contact | None:
-    """The contact this person is, if they are one; the client comes with it."""
+    """The contact this person is, if they are one; the client comes with it. Asked once for each `user` in memory."""
     if not is_person(user):
         return None
-    return Contact.objects.select_related("client__calendar").filter(user=user).first()
+    known = vars(user)
+    if "_contact" not in known:
+        known["_contact"] = Contact.objects.select_related("client__calendar").filter(user=user).first()
+    contact: Contact | None = known["_contact"]
+    return contact
 
 
 class Installation(models.Model):

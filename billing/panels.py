@@ -17,6 +17,11 @@ def is_contact(user: User) -> bool:
     return contact_of(user) is not None
 
 
+def client_name(user: User) -> str:
+    contact = contact_of(user)
+    return contact.client.name if contact else ""
+
+
 def keeps_books(user: User) -> bool:
     return user.is_bookkeeper
 

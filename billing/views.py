@@ -75,7 +75,7 @@ def servers(request: HttpRequest) -> HttpResponse:
 def contacts(request: HttpRequest) -> HttpResponse:
     """The people of the client; its owner brings in more."""
     contact = _contact_or_404(request)
-    form = InviteForm(request.POST or None)
+    form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
         if not contact.may_invite:
             raise PermissionDenied

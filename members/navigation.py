@@ -25,6 +25,7 @@ class Entry:
 
 
 _entries: list[Entry] = []
+_sides: list[Callable[[User], str]] = []
 
 
 def add(label: StrPromise, url_name: str, *, shown_to: Callable[[User], bool], place: int) -> None:
@@ -32,9 +33,17 @@ def add(label: StrPromise, url_name: str, *, shown_to: Callable[[User], bool], p
     _entries.append(Entry(label, url_name, shown_to, place))
 
 
+def name_side(side: Callable[[User], str]) -> None:
+    """Let the top of the page say for whom somebody is here: "Hal · Riverbank Library"."""
+    _sides.append(side)
+
+
 def navigation(request: HttpRequest) -> dict[str, object]:
     """For every page: what this person may go to, asked only where a page shows it."""
-    return {"navigation": SimpleLazyObject(lambda: _for(request))}
+    return {
+        "navigation": SimpleLazyObject(lambda: _for(request)),
+        "user_label": SimpleLazyObject(lambda: _label(request)),
+    }
 
 
 def _for(request: HttpRequest) -> list[dict[str, object]]:
@@ -43,6 +52,15 @@ def _for(request: HttpRequest) -> list[dict[str, object]]:
         return []
     shown = sorted((entry for entry in _entries if entry.shown_to(user)), key=lambda entry: entry.place)
     return [_item(entry, request.path) for entry in shown]
+
+
+def _label(request: HttpRequest) -> str:
+    user = getattr(request, "user", None)
+    if user is None or not is_person(user):
+        return ""
+    member = user.member.name if user.member else ""
+    sides = [side for side in [member, *(name(user) for name in _sides)] if side and side != user.name]
+    return " · ".join([user.first_name if sides else user.name, *sides])
 
 
 def _item(entry: Entry, path: str) -> dict[str, object]:

@@ -12,4 +12,5 @@ class ReferralsConfig(AppConfig):
         from . import panels  # noqa: PLC0415
 
         navigation.add(_("Referrals"), "referrals:referral_list", shown_to=panels.is_partner, place=10)
+        navigation.name_side(panels.partner_name)
         home.add("referrals/_partner_panel.html", panels.partner, place=10)

@@ -36,5 +36,11 @@ class PartnerContact(models.Model):
 
 
 def partner_of(user: Visitor) -> Partner | None:
-    """The partner this person logs in for, if any."""
-    return Partner.objects.filter(contacts__user=user).first() if is_person(user) else None
+    """The partner this person logs in for, if any. Asked once for each `user` in memory."""
+    if not is_person(user):
+        return None
+    known = vars(user)
+    if "_partner" not in known:
+        known["_partner"] = Partner.objects.filter(contacts__user=user).first()
+    partner: Partner | None = known["_partner"]
+    return partner

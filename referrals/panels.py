@@ -12,6 +12,11 @@ def is_partner(user: User) -> bool:
     return partner_of(user) is not None
 
 
+def partner_name(user: User) -> str:
+    found = partner_of(user)
+    return found.name if found else ""
+
+
 def partner(user: User) -> Facts | None:
     found = partner_of(user)
     return {"partner": found, "heading": _("Nothing is waiting for your answer")} if found else None

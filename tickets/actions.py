@@ -111,8 +111,10 @@ def _file(contact: Contact, filing: Filing) -> Ticket:
 
 @transaction.atomic
 def withdraw(ticket: Ticket, by: User) -> None:
-    """The client no longer needs help; possible until a member has taken the ticket. Raises NotNow."""
+    """The client no longer needs help; possible until a member has taken the ticket. Raises NotYours, NotNow."""
     ticket = Ticket.objects.locked(ticket.number)
+    if not _is_client(ticket, by):
+        raise NotYours
     if not ticket.is_unassigned:
         raise NotNow
     entitlements.release(ticket.client, ticket.charge_key, Verdict.WITHDRAWN)

@@ -80,6 +80,15 @@ class TicketPage:
         return is_assignee(self.ticket, self.user)
 
     @property
+    def acts_for_client(self) -> bool:
+        return self.contact is not None and self.contact.may_file
+
+    @property
+    def writes(self) -> bool:
+        """They are one of the two sides of the conversation."""
+        return self.acts_for_client or self.is_assignee
+
+    @property
     def may_note(self) -> bool:
         return self.user.member is not None
 
@@ -185,8 +194,7 @@ class TicketPage:
 
     @property
     def may_reply(self) -> bool:
-        writes = self.contact.may_file if self.contact else self.is_assignee
-        return writes and not self.ticket.is_settled
+        return self.writes and not self.ticket.is_settled
 
     @property
     def may_work(self) -> bool:
@@ -198,23 +206,19 @@ class TicketPage:
 
     @property
     def may_confirm(self) -> bool:
-        return self._client_acts and self.ticket.status == Ticket.Status.SOLVED
+        return self.acts_for_client and self.ticket.status == Ticket.Status.SOLVED
 
     @property
     def may_reopen(self) -> bool:
-        return self._client_acts and self.ticket.can_reopen(self.now)
+        return self.acts_for_client and self.ticket.can_reopen(self.now)
 
     @property
     def may_withdraw(self) -> bool:
-        return self._client_acts and self.ticket.is_unassigned
+        return self.acts_for_client and self.ticket.is_unassigned
 
     @property
     def may_claim(self) -> bool:
         return self.ticket.is_open_call and self.user.is_active_member
-
-    @property
-    def _client_acts(self) -> bool:
-        return self.contact is not None and self.contact.may_file
 
     def forms(self, bound: dict[str, forms.Form]) -> dict[str, forms.Form | None]:
         """The forms this reader gets, each fresh unless it comes back with errors; None where they get none."""

@@ -243,3 +243,11 @@ def test_every_step_is_in_the_log(solved, hal):
     actions.confirm(solved, hal.user)
     told = list(solved.events.values_list("kind", flat=True))
     assert told == ["filed", "offered", "accepted", "judged", "first_response", "solved", "confirmed"]
+
+
+def test_only_the_client_withdraws(hal, ana, chloe):
+    ticket = file(hal)
+    for user in [ana.user, chloe.user]:
+        with pytest.raises(NotYours):
+            actions.withdraw(ticket, user)
+    assert offer_of(ticket)

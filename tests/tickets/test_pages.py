@@ -510,14 +510,14 @@ def test_any_other_answer_is_asked_again(browse, hal, ana):
 def test_home_answers_a_member_first(browse, hal, ana):
     file(hal)
     answer = browse(ana).get("/home/")
-    assert heading(answer) == "1 ticket is waiting for your answer"
+    assert heading(answer) == "One ticket is waiting for your answer"
     assert "Accept" in words(answer)
 
 
 def test_home_answers_a_client_first(browse, hal, ana, working):
     actions.reply(working, ana.user, "May I look?", wait=True)
     answer = browse(hal).get("/home/")
-    assert heading(answer) == "1 ticket is waiting for your answer"
+    assert heading(answer) == "One ticket is waiting for your answer"
     assert "39 of 40 tickets left" in words(answer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import parseaddr
+from operator import attrgetter
 
 from django import forms
 from django.conf import settings
@@ -19,6 +20,7 @@ from aegir_support import text
 from billing.entitlements import ChannelNotIncluded, NothingLeft, entitlement
 from billing.models import Contact, contact_of
 from members.access import signed_in
+from members.models import Member
 
 from .. import actions, handout
 from ..forms import (
@@ -44,6 +46,12 @@ FILTERS = {
     "all": Ticket.objects.all,
 }
 
+# Who may do what on a ticket they see; whether the time is right is the action's to say.
+CLIENT = attrgetter("acts_for_client")
+ASSIGNEE = attrgetter("is_assignee")
+WRITER = attrgetter("writes")
+MEMBER = attrgetter("may_note")
+
 
 @require_safe
 def ticket_list(request: HttpRequest) -> HttpResponse:
@@ -65,7 +73,7 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
     has = entitlement(contact.client)
     if not has.may_file and request.method != "POST":
         return _ways_on(request, contact)
-    form = FilingForm(request.POST or None, client=contact.client, entitlement=has)
+    form = FilingForm(request.POST if request.method == "POST" else None, client=contact.client, entitlement=has)
     if request.method == "POST" and form.is_valid():
         try:
             ticket = actions.file_ticket(contact, form.filing())
@@ -105,7 +113,7 @@ def ticket(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def reply(request: HttpRequest, number: int) -> HttpResponse:
     """Words the other side reads."""
-    shown = _visible(request, number)
+    shown = _visible(request, number, WRITER)
     form = ReplyForm(request.POST)
     if not form.is_valid():
         return _show(request, shown, reply_form=form)
@@ -118,7 +126,7 @@ def reply(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def note(request: HttpRequest, number: int) -> HttpResponse:
     """Words only members read."""
-    shown = _visible(request, number)
+    shown = _visible(request, number, MEMBER)
     form = MessageForm(request.POST)
     if not form.is_valid():
         return _show(request, shown, note_form=form)
@@ -131,7 +139,7 @@ def note(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def judge(request: HttpRequest, number: int) -> HttpResponse:
     """The assignee's verdict: does it count?"""
-    shown = _visible(request, number)
+    shown = _visible(request, number, ASSIGNEE)
     form = JudgeForm(request.POST)
     if not form.is_valid():
         return _show(request, shown, judge_form=form)
@@ -149,7 +157,7 @@ def judge(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def solve(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
+    shown = _visible(request, number, ASSIGNEE)
     form = MessageForm(request.POST)
     if not form.is_valid():
         return _show(request, shown, solve_form=form)
@@ -169,13 +177,13 @@ def solve(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def confirm(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
+    shown = _visible(request, number, CLIENT)
     return _done_or_conflict(request, shown, lambda user: actions.confirm(shown, user), _("Closed. Thank you."))
 
 
 @require_POST
 def reopen(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
+    shown = _visible(request, number, CLIENT)
     form = MessageForm(request.POST)
     if not form.is_valid():
         return _show(request, shown, reopen_form=form)
@@ -187,7 +195,7 @@ def reopen(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def withdraw(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
+    shown = _visible(request, number, CLIENT)
     return _done_or_conflict(
         request,
         shown,
@@ -198,7 +206,7 @@ def withdraw(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def give_back(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
+    shown = _visible(request, number, ASSIGNEE)
     return _done_or_conflict(
         request, shown, lambda user: handout.give_back(shown, user), _("Given back. The next member is asked.")
     )
@@ -206,11 +214,8 @@ def give_back(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def hand_over(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number)
-    member = signed_in(request).member
-    if member is None:
-        raise PermissionDenied
-    form = HandOverForm(request.POST, besides=member)
+    shown = _visible(request, number, ASSIGNEE)
+    form = HandOverForm(request.POST, besides=_own_member(request))
     if not form.is_valid():
         return _show(request, shown, hand_over_form=form)
     return _done_or_conflict(
@@ -248,15 +253,26 @@ def _done_or_conflict(
     return redirect("tickets:queue")
 
 
-def _visible(request: HttpRequest, number: int) -> Ticket:
+def _visible(request: HttpRequest, number: int, who: Callable[[TicketPage], bool] | None = None) -> Ticket:
+    """The ticket: 404 for whoever may not look, 403 for whoever may look but is not the one to do this."""
     tickets = Ticket.objects.visible_to(request.user).select_related(
         "client__calendar", "tier", "server__installation", "requester", "assignee__user", "assignee__member"
     )
-    return get_object_or_404(tickets, pk=number)
+    shown = get_object_or_404(tickets, pk=number)
+    if who is not None and not who(TicketPage.of(shown, signed_in(request))):
+        raise PermissionDenied
+    return shown
 
 
 def _address(shown: Ticket) -> str:
     return reverse("tickets:ticket", args=[shown.number])
+
+
+def _own_member(request: HttpRequest) -> Member:
+    member = signed_in(request).member
+    if member is None:
+        raise PermissionDenied
+    return member
 
 
 def _filing_contact(request: HttpRequest) -> Contact:
