@@ -299,7 +299,7 @@ def test_the_books_cost_the_same_with_more_rows(browse, edda, riverbank, dovetai
 
 def test_a_client_reads_at_home_what_is_left(hal):
     shown = render_to_string("billing/_allowance_panel.html", {"facts": panels.allowance(hal.user)})
-    assert "40 of 40 tickets left until" in shown
+    assert "40 of 40 left" in shown
 
 
 def test_the_bookkeeper_reads_at_home_what_is_open(edda, hal):
