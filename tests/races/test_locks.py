@@ -146,8 +146,9 @@ def test_whoever_waits_too_long_for_a_lock_may_try_again_and_nothing_is_changed(
 
 
 # The last wall: the trigger that looks when a transaction ends. It sees what others have committed by then, so it could
-# miss what two change side by side. Every action meets the others at the ticket's row. The two below forget to, and meet
-# at the offer's row instead, since a status and an offer only change together: the second looks after the first's end.
+# miss what two change side by side. Every action meets the others at the ticket's row. The two below forget to, and
+# meet at the offer's row instead, since a status and an offer only change together: the second looks after the first.
+
 
 def take(offer, representative):
     def without_lock():

@@ -58,8 +58,6 @@ def _show(history, seconds, told):
     """Figures for whoever runs it with -s, and the seed for whoever must run it again."""
     times = sorted(line["ms"] for line in history if "ms" in line)
     p99 = times[len(times) * 99 // 100]
-    slow = sorted((line for line in history if "ms" in line), key=lambda line: -line["ms"])[:8]
-    print(*slow, sep="\n")
     print(f"\n{told}: {len(times)} acts in {seconds:.1f} s, {len(times) / seconds:.0f} a second, p99 {p99:.0f} ms")
     print(Counter((line.get("word", line["act"]), _kind(line["told"])) for line in history))
 
