@@ -28,6 +28,12 @@ def cast(request, db):
     return demo.make_cast()
 
 
+@pytest.fixture(autouse=True)
+def no_rate_limits(settings):
+    """The limits count by address, and every test comes from the same one. Tests of the limits set them again."""
+    settings.ACCOUNT_RATE_LIMITS = False
+
+
 def _remember(cast):
     for each in fields(cast):
         who = getattr(cast, each.name)
