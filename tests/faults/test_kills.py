@@ -134,6 +134,7 @@ class Day:
         self.readers = [Person(who, port) for who in [cast.ana, cast.chloe]]
         self.keys = [uuid.uuid4() for _ in range(filings)]
         self.statuses = Counter()
+        self.all_filed = threading.Event()
         self.over = threading.Event()
         self.pool = ThreadPoolExecutor(6)
 
@@ -143,6 +144,7 @@ class Day:
         return self
 
     def __exit__(self, *error):
+        self.all_filed.set()
         self.over.set()
         self.pool.shutdown()
         for done in self.rest:
@@ -151,6 +153,7 @@ class Day:
     def last_filing(self):
         for done in self.filing:
             done.result()
+        self.all_filed.set()
 
     def file(self, number):
         words = {"subject": "Verify fails", "description": "It ends with an error.", "severity": 3, "channel": "portal"}
@@ -166,7 +169,7 @@ class Day:
 
     def time(self):
         try:
-            while not self.over.wait(0.7):
+            while not self.all_filed.wait(0.7):
                 offer = Offer.objects.open().order_by("?").first()
                 if offer:
                     ends_in(offer, 0)
