@@ -123,7 +123,7 @@ def no_guards():
 @pytest.mark.parametrize(
     ("last_wall", "acts", "faults"),
     [
-        (False, 30, 1),
+        (False, 15, 1),
         pytest.param(False, 500, 20, marks=pytest.mark.long),
         pytest.param(True, 500, 20, marks=pytest.mark.long),
     ],
