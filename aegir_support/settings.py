@@ -207,7 +207,7 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEPLOYMENT == "test"  # each test browser would list all files first
-# A text that is far too long still comes back to its writer with a sentence; beyond this the request is not read at all.
+# A text that is far too long still comes back to its writer with a sentence; beyond this the request is not read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
 
 # Security

@@ -45,8 +45,8 @@ class WordsField(forms.CharField):
                 "put the rest in a second message."
             ),
         )
-        # The browser counts along through the attribute; the sentence is ours.
-        widget = forms.Textarea(attrs={"maxlength": text.MAX_CHARS})
+        # Counted along, but not cut off: a browser that obeys maxlength loses the end of a long paste without a word.
+        widget = forms.Textarea(attrs={"data-most": text.MAX_CHARS})
         super().__init__(widget=widget, validators=[too_long], **options)
 
 

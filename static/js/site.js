@@ -147,16 +147,17 @@
 
   // What is left of a text ------------------------------------------------------------------------------------------
   const count = (area) => {
-    const left = area.maxLength - area.value.length;
+    const most = Number(area.dataset.most);
+    const left = most - area.value.length;
     let counter = area.parentElement.querySelector(".counter");
     if (!counter) {
       counter = make("p", { class: "form-hint counter", "aria-live": "polite" });
       area.after(counter);
     }
-    counter.textContent = left < Math.max(area.maxLength / 10, 50) ? words.left.replace("%s", left) : "";
+    counter.textContent = left < Math.max(most / 10, 50) ? words.left.replace("%s", left) : "";
   };
   on("input", ({ target }) => {
-    if (target.matches("textarea[maxlength]")) count(target);
+    if (target.matches("textarea[data-most]")) count(target);
     if (target.matches("textarea[data-draft-key]")) store.set(draftKey(target), target.value);
   });
 
@@ -209,7 +210,7 @@
   const prepare = (part) => {
     for (const hidden of all("[data-needs-js], [data-dismiss]", part)) hidden.hidden = false;
     for (const area of all("textarea[data-draft-key]", part)) restore(area);
-    for (const area of all("textarea[maxlength]", part)) count(area);
+    for (const area of all("textarea[data-most]", part)) count(area);
     tick();
     refreshDistances();
   };

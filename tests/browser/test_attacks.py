@@ -1,5 +1,7 @@
 """Words of strangers stay words: classic attacks through subject, description and reply, shown in Chromium."""
 
+import re
+
 import pytest
 
 from tests.attacks import ATTACKS
@@ -38,16 +40,20 @@ def test_attacks_do_nothing_on_any_page_that_shows_them(open_as, hal, ana):
 
 def test_the_same_words_unclean_do_run(open_as, chromium):
     """The control: without cleaning and without our policy a good part of them runs, so the test above can fail."""
-    page = chromium.new_page()
-    page.add_init_script(TRAP)
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route("**/*", lambda route: route.abort())
     ran = 0
-    for attack in ATTACKS:
-        page.set_content(f"<!doctype html><body>{attack}</body>")
-        page.evaluate("window.ran = window.ran || []")
+    for attack in [
+        each for each in ATTACKS if "alert(1)" in each and re.search("onerror|onload|onfocus|<script>", each)
+    ]:
+        page.goto("about:blank")
+        page.evaluate(TRAP)
+        page.set_content(f"<!doctype html><body>{attack}</body>", wait_until="domcontentloaded")
         poke(page)
-        page.wait_for_timeout(30)
-        ran += bool(page.evaluate("window.ran.length"))
-    page.close()
+        page.wait_for_timeout(50)
+        ran += bool(page.evaluate("(window.ran || []).length"))
+    context.close()
     assert ran >= 5
 
 

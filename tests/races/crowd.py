@@ -32,11 +32,12 @@ class Crowd:
             self.confirm: 1, self.reopen: 3, self.file: 4, self.come_and_go: 1,
         }  # fmt: skip
         act = self.dice.choices(list(chances), chances.values())[0]
-        found = act()
-        if found is None:
-            return None
-        about, attempt = found
+        about = {}
         try:
+            found = act()
+            if found is None:
+                return None
+            about, attempt = found
             told = attempt()
         except Exception as error:  # noqa: BLE001 (what escapes is a fault, and goes into the history)
             told = f"{type(error).__name__}: {error}".split("\n")[0]
