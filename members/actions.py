@@ -14,7 +14,7 @@ from django.urls import reverse
 from aegir_support import calendars, mail
 
 from . import rotation
-from .models import Member, Queue, Representative, User
+from .models import Member, MemberQuerySet, Queue, Representative, User
 
 
 class AlreadyHere(Exception):
@@ -82,13 +82,19 @@ def go_away(member: Member, until: date) -> None:
 @transaction.atomic
 def come_back(member: Member) -> None:
     """Take part again, at the end of the queue (The queue 1). Again changes nothing."""
-    if not Member.objects.filter(pk=member.pk, away_until__isnull=False).update(away_until=None):
+    _take_part_again(Member.objects.away().filter(pk=member.pk), member)
+
+
+def _take_part_again(while_away: MemberQuerySet, member: Member) -> None:
+    # One UPDATE decides, so that a leave begun a moment ago is not ended for the sake of one that is over.
+    if not while_away.update(away_until=None):
         return
     for seat in member.seats.select_related("queue"):
         rotation.send_to_end(seat)
 
 
+@transaction.atomic
 def welcome_back(today: date) -> None:
     """Seat everybody whose leave has ended."""
     for member in Member.objects.back(today):
-        come_back(member)
+        _take_part_again(Member.objects.back(today).filter(pk=member.pk), member)

@@ -65,11 +65,13 @@ def file_ticket(contact: Contact, filing: Filing) -> Ticket:
         raise NotYours
     try:
         return _file(contact, filing)
-    except IntegrityError:
+    except IntegrityError as error:
         # Two copies of one form at once: the unique key lets one through, and both see its ticket.
-        first = Ticket.objects.filter(filing_key=filing.key, requester=contact.user).first()
+        first = Ticket.objects.filter(filing_key=filing.key).first()
         if first is None:
             raise
+        if first.requester_id != contact.user_id:
+            raise NotYours from error
         return first
 
 
@@ -102,7 +104,7 @@ def _file(contact: Contact, filing: Filing) -> Ticket:
         open_call_by=sla.halfway(now, first_response_by),
     )
     entitlements.hold(client, ticket.charge_key, filing.channel)
-    say(ticket, contact.user, filing.description, from_client=True, key=filing.key)
+    say(ticket, contact.user, filing.description, from_client=True)
     record(ticket, Kind.FILED, contact.user)
     emails.ticket_filed(ticket)
     handout.offer_to_next_member(ticket)
@@ -136,7 +138,7 @@ def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, 
     from_client = _is_client(ticket, by)
     if not from_client and not is_assignee(ticket, by):
         raise NotYours
-    if (said := _already_said(key, by)) is not None:
+    if (said := _already_said(ticket, by, key)) is not None:
         return said
     if ticket.is_settled:
         raise NotNow
@@ -161,7 +163,7 @@ def note(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> M
     ticket = Ticket.objects.locked(ticket.number)
     if by.member is None or not Ticket.objects.visible_to(by).filter(pk=ticket.pk).exists():
         raise NotYours
-    if (said := _already_said(key, by)) is not None:
+    if (said := _already_said(ticket, by, key)) is not None:
         return said
     message = say(ticket, by, body, kind=Message.Kind.NOTE, from_client=False, key=key)
     record(ticket, Kind.NOTED, by)
@@ -194,7 +196,7 @@ def solve(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> 
     Raises NotYours, NotNow, VerdictMissing, text.TooLong.
     """
     ticket = locked_for_assignee(ticket, by)
-    if (said := _already_said(key, by)) is not None:
+    if (said := _already_said(ticket, by, key)) is not None:
         return said
     if ticket.is_settled:
         raise NotNow
@@ -242,7 +244,7 @@ def reopen(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) ->
     ticket = Ticket.objects.locked(ticket.number)
     if not _is_client(ticket, by):
         raise NotYours
-    if (said := _already_said(key, by)) is not None:
+    if (said := _already_said(ticket, by, key)) is not None:
         return said
     if not ticket.can_reopen(timezone.now()):
         raise NotNow
@@ -278,8 +280,12 @@ def sweep(now: datetime) -> None:
         _try(close_unanswered, ticket)
 
 
-def _already_said(key: uuid.UUID | None, by: User) -> Message | None:
-    return Message.objects.filter(key=key, author=by).first() if key else None
+def _already_said(ticket: Ticket, by: User, key: uuid.UUID | None) -> Message | None:
+    """What this form said when it was first posted. Raises NotYours for a key of somebody else's words."""
+    said = Message.objects.filter(key=key).first() if key else None
+    if said and (said.ticket_id, said.author_id) != (ticket.pk, by.pk):
+        raise NotYours
+    return said
 
 
 def _respond(ticket: Ticket, by: User) -> None:

@@ -65,7 +65,7 @@ def call_opened(ticket: Ticket) -> None:
             "call_opened",
             duty.user.email,
             {**_about(ticket), "person": duty.user},
-            key=f"call_opened:{ticket.number}:{ticket.round}:{duty.user_id}",
+            key=f"call_opened:{ticket.number}:{ticket.open_call_at}:{duty.user_id}",
         )
 
 

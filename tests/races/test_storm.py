@@ -102,7 +102,7 @@ LOGGED_AS = {
 }
 
 
-@pytest.mark.parametrize("acts", [60, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("acts", [40, pytest.param(500, marks=pytest.mark.long)])
 def test_no_ticket_is_lost_or_taken_twice(storm, acts):
     history = storm(acts=acts)
     assert unexpected(history) == []

@@ -53,8 +53,9 @@ def test_the_same_filing_again_returns_the_first_ticket(hal):
 def test_a_key_of_somebody_else_opens_nothing(hal, iris):
     key = uuid.uuid4()
     file(hal, key=key)
-    with pytest.raises(Exception, match="filing_key"):
+    with pytest.raises(NotYours):
         file(iris, key=key)
+    assert Ticket.objects.count() == 1
 
 
 def test_another_clients_server_is_refused_and_nothing_is_filed(hal, studio01):
@@ -80,6 +81,20 @@ def test_a_description_that_is_too_long_files_nothing(hal):
     with pytest.raises(text.TooLong):
         file(hal, description="x" * (text.MAX_CHARS + 1))
     assert not Ticket.objects.exists()
+
+
+def test_a_key_of_ones_own_reply_files_all_the_same(hal):
+    key = uuid.uuid4()
+    actions.reply(file(hal), hal.user, "One more thing.", key)
+    assert file(hal, key=key)
+
+
+def test_a_key_of_somebody_elses_words_says_nothing(hal, ana):
+    key = uuid.uuid4()
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    actions.reply(ticket, hal.user, "One more thing.", key)
+    with pytest.raises(NotYours):
+        actions.reply(ticket, ana.user, "Mine", key)
 
 
 def test_the_last_ticket_of_an_allowance_is_the_last(iris):

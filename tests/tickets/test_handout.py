@@ -4,7 +4,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from members.actions import come_back, go_away
+from aegir_support.models import Outbox
+from members.actions import come_back, go_away, welcome_back
 from members.models import Seat
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
@@ -181,3 +182,20 @@ def test_a_refused_hand_over_changes_nothing(hal, ana, bo, veldwerk):
     handout.refuse(handout.hand_over(ticket, ana.user, veldwerk), bo)
     ticket.refresh_from_db()
     assert (ticket.assignee, ticket.offers.open().count()) == (ana, 0)
+
+
+def test_a_new_leave_is_not_ended_for_one_that_is_over(lima):
+    go_away(lima, timezone.localdate() + timedelta(days=1))
+    over = timezone.localdate() + timedelta(days=2)
+    go_away(lima, timezone.localdate() + timedelta(days=9))
+    welcome_back(over)
+    lima.refresh_from_db()
+    assert lima.away_until is not None
+
+
+def test_each_time_the_call_opens_the_coordinator_is_told(hal, ana, bo, denis):
+    ticket = file(hal)
+    for representative in [ana, bo, denis]:
+        handout.refuse(offer_of(ticket), representative)
+    handout.give_back(handout.claim(ticket, ana), ana.user)
+    assert Outbox.objects.filter(key__startswith="call_opened:").count() == 2

@@ -79,6 +79,8 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
             ticket = actions.file_ticket(contact, form.filing())
         except (NothingLeft, ChannelNotIncluded):
             return _ways_on(request, contact, typed=form, status=409)
+        except NotYours as error:
+            raise PermissionDenied from error
         messages.success(request, _("Filed. We are looking for the member who takes it."))
         return redirect("tickets:ticket", ticket.number)
     promises = has.subscription.tier.promises.all() if has.subscription else []
