@@ -230,6 +230,13 @@ class Contact(models.Model):
     def __str__(self) -> str:
         return self.user.name
 
+    def clean(self) -> None:
+        # One login is on one side of a ticket; somebody on both has a second address.
+        if self.user_id and self.user.member is not None:
+            raise ValidationError(
+                {"user": _("This person acts for a member. A client's contact has a login of its own.")}
+            )
+
     @property
     def may_file(self) -> bool:
         """A watcher reads; everybody else may ask."""

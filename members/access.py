@@ -32,7 +32,7 @@ def must_use_second_factor(user: User) -> bool:
 
 def coordinator_on_duty() -> User | None:
     """The coordinator who answers for every ticket that nobody has accepted yet: the one longest on duty."""
-    duty = Duty.objects.current().coordinators().select_related("user").first()
+    duty = Duty.objects.current().coordinators().filter(user__is_active=True).select_related("user").first()
     return duty.user if duty else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
 
-from aegir_support import calendars, mail
+from aegir_support import mail
 
 from . import rotation
 from .models import Member, MemberQuerySet, Queue, Representative, User
@@ -73,28 +73,27 @@ def represent(user: User, member: Member) -> Representative:
 
 @transaction.atomic
 def go_away(member: Member, until: date) -> None:
-    """Leave the rotation until the first day back; open tickets stay. Raises NotAheadOfUs."""
-    if until <= calendars.today():
+    """Leave the rotation until the first day back, where they are; open tickets stay. Raises NotAheadOfUs."""
+    if until <= member.today:
         raise NotAheadOfUs
     Member.objects.filter(pk=member.pk).update(away_until=until)
 
 
-@transaction.atomic
 def come_back(member: Member) -> None:
     """Take part again, at the end of the queue (The queue 1). Again changes nothing."""
-    _take_part_again(Member.objects.away().filter(pk=member.pk), member)
+    _take_part_again(member, Member.objects.away())
 
 
-def _take_part_again(while_away: MemberQuerySet, member: Member) -> None:
-    # One UPDATE decides, so that a leave begun a moment ago is not ended for the sake of one that is over.
-    if not while_away.update(away_until=None):
-        return
-    for seat in member.seats.select_related("queue"):
-        rotation.send_to_end(seat)
+def welcome_back(member: Member, now: datetime) -> None:
+    """Seat a member whose leave has ended; a leave begun a moment ago is not ended for one that is over."""
+    if member.back_at and member.back_at <= now:
+        _take_part_again(member, Member.objects.filter(away_until=member.away_until))
 
 
 @transaction.atomic
-def welcome_back(today: date) -> None:
-    """Seat everybody whose leave has ended."""
-    for member in Member.objects.back(today):
-        _take_part_again(Member.objects.back(today).filter(pk=member.pk), member)
+def _take_part_again(member: Member, while_away: MemberQuerySet) -> None:
+    # The queues first, then the member: two who come back at once would otherwise wait for each other.
+    list(Queue.objects.filter(seats__member=member).order_by("pk").select_for_update(of=("self",)))
+    if while_away.filter(pk=member.pk).update(away_until=None):
+        for seat in member.seats.select_related("queue"):
+            rotation.send_to_end(seat)

@@ -108,10 +108,6 @@ class MemberQuerySet(models.QuerySet["Member"]):
     def away(self) -> MemberQuerySet:
         return self.filter(away_until__isnull=False)
 
-    def back(self, on: date) -> MemberQuerySet:
-        """Members whose leave has ended and who have not yet taken their place again."""
-        return self.filter(away_until__lte=on)
-
 
 class Member(models.Model):
     """A member of the cooperative: a person, or an organisation.
@@ -151,6 +147,16 @@ class Member(models.Model):
     @property
     def is_active(self) -> bool:
         return self.status == self.Status.ACTIVE
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Active, and not away."""
+        return self.is_active and self.away_until is None
+
+    @property
+    def today(self) -> date:
+        """The day it is where they are."""
+        return timezone.localdate(timezone=zoneinfo.ZoneInfo(self.time_zone))
 
     @property
     def back_at(self) -> datetime | None:

@@ -32,7 +32,7 @@ def home_page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def go_away(request: HttpRequest) -> HttpResponse:
     member = _own_member(request)
-    form = AwayForm(request.POST)
+    form = AwayForm(request.POST, member=member)
     if not form.is_valid():
         return render(request, "members/away.html", {"form": form}, status=422)
     actions.go_away(member, form.cleaned_data["until"])

@@ -10,17 +10,18 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
-from aegir_support import calendars, text
+from aegir_support import text
 from billing import entitlements
 from billing.models import Channel, Contact, Server, Severity
 from members.actions import welcome_back
-from members.models import User
+from members.models import Member, User
 
 from . import emails, handout, sla
 from .models import REOPENING_DAYS, Event, Message, Offer, Ticket
@@ -113,11 +114,11 @@ def _file(contact: Contact, filing: Filing) -> Ticket:
 
 @transaction.atomic
 def withdraw(ticket: Ticket, by: User) -> None:
-    """The client no longer needs help; possible until a member has taken the ticket. Raises NotYours, NotNow."""
+    """The client no longer needs help; possible until any member has taken the ticket. Raises NotYours, NotNow."""
     ticket = Ticket.objects.locked(ticket.number)
     if not _is_client(ticket, by):
         raise NotYours
-    if not ticket.is_unassigned:
+    if not ticket.is_unassigned or ticket.was_ever_taken():
         raise NotNow
     entitlements.release(ticket.client, ticket.charge_key, Verdict.WITHDRAWN)
     handout.withdraw_open_offer(ticket)
@@ -130,7 +131,7 @@ def withdraw(ticket: Ticket, by: User) -> None:
 
 @transaction.atomic
 def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, wait: bool = False) -> Message:
-    """Say something the other side reads. With `wait`, the ball is with the client until they answer.
+    """Say something the other side reads. With `wait`, the ball is with the client until either side writes again.
 
     The same key again returns the first message. Raises NotYours, text.TooLong, and NotNow once it is solved or closed.
     """
@@ -145,14 +146,10 @@ def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, 
     message = say(ticket, by, body, from_client=from_client, key=key)
     if from_client:
         record(ticket, Kind.CLIENT_REPLIED, by)
-        if ticket.status == Status.WITH_CLIENT:
-            move(ticket, Status.WORKING)
-            record(ticket, Kind.RESUMED)
+        _pass_the_ball(ticket, by, to_client=False)
     else:
         _respond(ticket, by)
-        if wait and ticket.status == Status.WORKING:
-            move(ticket, Status.WITH_CLIENT)
-            record(ticket, Kind.WITH_CLIENT, by)
+        _pass_the_ball(ticket, by, to_client=wait)
     emails.new_reply(message)
     return message
 
@@ -253,7 +250,7 @@ def reopen(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) ->
     last = ticket.assignee
     record(ticket, Kind.REOPENED, by)
     emails.new_reply(message)
-    if last and not was_closed and last.member.is_active:
+    if last and not was_closed and last.member.can_be_asked:
         move(ticket, Status.WORKING, solved_at=None)
         return message
     handout.ask_last_assignee_first(ticket, last)
@@ -269,9 +266,14 @@ def sweep(now: datetime) -> None:
     Everything here is found in rows, so that a lost message or a dead worker costs half a minute and nothing else. Each
     step is its own transaction, and one that fails does not keep the others from theirs.
     """
-    welcome_back(calendars.today())
+    for member in Member.objects.away():
+        _try(partial(welcome_back, now=now), member)
     for offer in Offer.objects.overdue(now).order_by("answer_by"):
         _try(handout.expire, offer)
+    for offer in Offer.objects.orphaned().order_by("pk"):
+        _try(handout.pass_on, offer)
+    for ticket in Ticket.objects.abandoned().order_by("number"):
+        _try(handout.take_from_who_left, ticket)
     for ticket in Ticket.objects.due_for_open_call(now).order_by("open_call_by"):
         _try(handout.open_call, ticket)
     for ticket in Ticket.objects.waiting().order_by("first_response_by"):
@@ -297,6 +299,15 @@ def _respond(ticket: Ticket, by: User) -> None:
         record(ticket, Kind.MEMBER_REPLIED, by)
 
 
+def _pass_the_ball(ticket: Ticket, by: User, *, to_client: bool) -> None:
+    if to_client and ticket.status == Status.WORKING:
+        move(ticket, Status.WITH_CLIENT)
+        record(ticket, Kind.WITH_CLIENT, by)
+    elif not to_client and ticket.status == Status.WITH_CLIENT:
+        move(ticket, Status.WORKING)
+        record(ticket, Kind.RESUMED, by)
+
+
 def _is_client(ticket: Ticket, user: User) -> bool:
     return Contact.objects.filter(user=user, client=ticket.client_id).exclude(role=Contact.Role.WATCHER).exists()
 
@@ -306,4 +317,4 @@ def _try(step: Callable[[Row], object], row: Row) -> None:
         step(row)
     except Exception:
         # The sweep goes on with the next row; this one is found again half a minute later.
-        log.exception("sweep step failed", step=step.__name__, row=str(row.pk))
+        log.exception("sweep step failed", step=str(step), row=str(row.pk))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import structlog
 from django.conf import settings
 from django.core import signing
+from django.db.models import Q
 from django.urls import reverse
 
 from aegir_support import mail, text
-from billing.models import Severity
-from members.models import Duty, Representative, User
+from billing.models import Contact, Severity
+from members.access import coordinator_on_duty
+from members.models import Member, Representative, User
 
 from .models import Message, Offer, Ticket
 from .sla import SEVERITY_MEANINGS
+
+log = structlog.get_logger()
 
 LINK_SALT = "tickets.offer"
 
@@ -59,14 +64,13 @@ def offer_expired(offer: Offer) -> None:
 
 
 def call_opened(ticket: Ticket) -> None:
-    """Tell whoever coordinates that nobody has taken this ticket (B29)."""
-    for duty in Duty.objects.current().coordinators().select_related("user"):
-        mail.send(
-            "call_opened",
-            duty.user.email,
-            {**_about(ticket), "person": duty.user},
-            key=f"call_opened:{ticket.number}:{ticket.open_call_at}:{duty.user_id}",
-        )
+    """Tell the coordinator on duty that nobody has taken this ticket (B29); others who coordinate see it at home."""
+    coordinator = coordinator_on_duty()
+    if coordinator is None:
+        log.error("a ticket is on open call and nobody is on duty", ticket=ticket.number)
+        return
+    key = f"call_opened:{ticket.number}:{ticket.open_call_at}:{coordinator.pk}"
+    mail.send("call_opened", coordinator.email, {**_about(ticket), "person": coordinator}, key=key)
 
 
 def new_reply(message: Message) -> None:
@@ -79,15 +83,28 @@ def new_reply(message: Message) -> None:
 
 def ticket_solved(ticket: Ticket, message: Message) -> None:
     context = {**_about(ticket), **_words_of(message)}
-    mail.send("ticket_solved", ticket.requester.email, context, key=f"solved:{message.pk}")
+    for person in _clients_people(ticket):
+        mail.send("ticket_solved", person.email, context, key=f"solved:{message.pk}:{person.pk}")
 
 
 def _readers(message: Message) -> list[User]:
-    ticket = message.ticket
-    if message.from_client:
-        return [ticket.assignee.user] if ticket.assignee else []
-    wrote = User.objects.filter(pk__in=ticket.messages.filter(from_client=True).values("author"))
-    return list(wrote | User.objects.filter(pk=ticket.requester_id))
+    if not message.from_client:
+        return _clients_people(message.ticket)
+    assignee = message.ticket.assignee
+    if assignee and assignee.user.is_active and assignee.member.status != Member.Status.LEFT:
+        return [assignee.user]
+    return []
+
+
+def _clients_people(ticket: Ticket) -> list[User]:
+    """Whoever filed the ticket or wrote on it, as long as they are of the client and may still read it."""
+    on_it = Q(user=ticket.requester_id) | Q(user__in=ticket.messages.filter(from_client=True).values("author"))
+    contacts = ticket.client.contacts.filter(on_it, user__is_active=True).select_related("user")
+    return [
+        contact.user
+        for contact in contacts
+        if contact.sees == Contact.Sees.ALL or contact.user_id == ticket.requester_id
+    ]
 
 
 def _about(ticket: Ticket) -> dict[str, object]:

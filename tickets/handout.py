@@ -13,7 +13,7 @@ from members.models import Member, Queue, Representative, User
 
 from . import eligibility, emails, sla
 from .models import Event, Offer, Ticket
-from .steps import NotNow, NotYours, locked_for_assignee, move, record
+from .steps import NotNow, NotYours, is_assignee, locked_for_assignee, move, record
 
 Kind = Event.Kind
 Status = Ticket.Status
@@ -163,25 +163,58 @@ def hand_over(ticket: Ticket, by: User, to: Member) -> Offer:
 
 
 @transaction.atomic
-def give_back(ticket: Ticket, by: User) -> None:
-    """Drop an accepted ticket: it goes to the next member. Recorded apart from a refusal. Raises NotYours, NotNow."""
+def withdraw_hand_over(ticket: Ticket, by: User) -> None:
+    """Take a hand-over back that nobody has answered yet. Raises NotYours, NotNow."""
     ticket = locked_for_assignee(ticket, by)
-    if ticket.status == Status.SOLVED:
+    if not ticket.offers.open().exists():
         raise NotNow
     withdraw_open_offer(ticket)
-    record(ticket, Kind.GIVEN_BACK, by, member=by.member)
-    _back_to_the_queue(ticket)
-    offer_to_next_member(ticket)
+
+
+@transaction.atomic
+def give_back(ticket: Ticket, by: User) -> None:
+    """Drop an accepted ticket: it goes to the next member. Recorded apart from a refusal.
+
+    A coordinator may do it for an assignee who cannot. Raises NotYours, NotNow.
+    """
+    ticket = Ticket.objects.locked(ticket.number)
+    if not is_assignee(ticket, by) and not by.is_coordinator:
+        raise NotYours
+    if ticket.status not in {Status.WORKING, Status.WITH_CLIENT}:
+        raise NotNow
+    _drop(ticket, by)
+
+
+@transaction.atomic
+def take_from_who_left(ticket: Ticket) -> bool:
+    """Put the work of a member who has left before the others. False when it has moved meanwhile."""
+    ticket = Ticket.objects.locked(ticket.number)
+    if not Ticket.objects.abandoned().filter(pk=ticket.pk).exists():
+        return False
+    _drop(ticket)
+    return True
+
+
+@transaction.atomic
+def pass_on(offer: Offer) -> bool:
+    """Withdraw the offer to a member who has been paused or has left, and ask the next. False when it is answered."""
+    ticket = Ticket.objects.locked(offer.ticket_id)
+    if not Offer.objects.orphaned().filter(pk=offer.pk).exists():
+        return False
+    withdraw_open_offer(ticket)
+    if ticket.status == Status.OFFERED:
+        offer_to_next_member(ticket)
+    return True
 
 
 def ask_last_assignee_first(ticket: Ticket, last: Representative | None) -> None:
     """Begin a new round for a reopened ticket: its last assignee is asked once, then the queue (The queue 10)."""
     ticket.round += 1
     _back_to_the_queue(ticket)
-    if last and last.member.is_active and last.member.away_until is None:
+    if last and last.member.can_be_asked:
         _offer(ticket, last.member, Offer.Kind.REOPENED)
         move(ticket, Status.OFFERED)
-        record(ticket, Kind.OFFERED, member=last.member)
+        record(ticket, Kind.ASKED_AGAIN, member=last.member)
     else:
         offer_to_next_member(ticket)
 
@@ -210,6 +243,8 @@ def _offer(
 def _answer(offer: Offer, outcome: str, representative: Representative, reason: str = "") -> None:
     if representative.member_id != offer.member_id:
         raise NotYours
+    if not Member.objects.active().filter(pk=offer.member_id).exists():
+        raise OfferClosed  # the sweep withdraws it within half a minute
     now = timezone.now()
     # One UPDATE decides between an answer, another answer and the clock, so only the first of them counts.
     if (
@@ -228,7 +263,8 @@ def withdraw_open_offer(ticket: Ticket) -> None:
     Offer.objects.open().filter(pk=offer.pk).update(outcome=Offer.Outcome.WITHDRAWN, answered_at=timezone.now())
     if offer.turn_was is not None and offer.turn_now is not None:
         rotation.give_back(offer.member_id, Queue.SUPPORT, was=offer.turn_was, now=offer.turn_now)
-    record(ticket, Kind.OFFER_WITHDRAWN, member=offer.member)
+    is_hand_over = offer.kind == Offer.Kind.HAND_OVER
+    record(ticket, Kind.HAND_OVER_WITHDRAWN if is_hand_over else Kind.OFFER_WITHDRAWN, member=offer.member)
 
 
 def _assign(ticket: Ticket, representative: Representative) -> None:
@@ -251,8 +287,17 @@ def _wait(ticket: Ticket) -> None:
     record(ticket, Kind.WAITING)
 
 
+def _drop(ticket: Ticket, by: User | None = None) -> None:
+    withdraw_open_offer(ticket)
+    record(ticket, Kind.GIVEN_BACK, by, member=ticket.assignee.member if ticket.assignee else None)
+    _back_to_the_queue(ticket)
+    offer_to_next_member(ticket)
+
+
 def _back_to_the_queue(ticket: Ticket) -> None:
-    """Give the queue as long to find somebody as it had the first time."""
     now = timezone.now()
-    ticket.open_call_by = now + (ticket.first_response_by - ticket.filed_at) / 2
+    if ticket.first_response_at:
+        # The promise is kept, so the queue has as long to find somebody as it had the first time. Before that, the
+        # promise's own half stands, however often the ticket changes hands.
+        ticket.open_call_by = now + (ticket.first_response_by - ticket.filed_at) / 2
     move(ticket, Status.WAITING, waits_until=now, assignee=None, solved_at=None, closed_at=None)

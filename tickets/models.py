@@ -54,6 +54,11 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         """Tickets that are neither solved nor closed."""
         return self.exclude(status__in=[Ticket.Status.SOLVED, Ticket.Status.CLOSED])
 
+    def abandoned(self) -> TicketQuerySet:
+        """Tickets whose assignee's member has left."""
+        worked_on = [Ticket.Status.WORKING, Ticket.Status.WITH_CLIENT]
+        return self.filter(status__in=worked_on, assignee__member__status=Member.Status.LEFT)
+
     def on_open_call(self) -> TicketQuerySet:
         return self.filter(status=Ticket.Status.OPEN_CALL)
 
@@ -213,6 +218,10 @@ class Ticket(models.Model):
         """The first response is overdue."""
         return not self.is_settled and self.first_response_at is None and self.first_response_by <= timezone.now()
 
+    def was_ever_taken(self) -> bool:
+        """True once any member has accepted it; from then on it is not the client's to withdraw."""
+        return self.offers.filter(outcome=Offer.Outcome.ACCEPTED).exists()
+
     def can_reopen(self, at: datetime) -> bool:
         """A solved ticket always; a closed one for two weeks, unless it was withdrawn."""
         if self.status == self.Status.SOLVED:
@@ -259,10 +268,18 @@ class OfferQuerySet(models.QuerySet["Offer"]):
         )
 
     def visible_to(self, user: Visitor) -> OfferQuerySet:
-        """Offers to the member this person acts for."""
-        if not is_person(user) or user.member is None:
+        """Offers to the member this person acts for, as long as it is one."""
+        if not is_person(user) or user.member is None or user.member.status == Member.Status.LEFT:
             return self.none()
         return self.filter(member=user.member)
+
+    def orphaned(self) -> OfferQuerySet:
+        """Open offers to members who have been paused or have left since."""
+        return self.open().exclude(member__status=Member.Status.ACTIVE)
+
+    def to_answer(self, member: Member, at: datetime) -> OfferQuerySet:
+        """What waits for this member's answer, the soonest end first."""
+        return self.open().filter(member=member, answer_by__gt=at).with_ticket().order_by("answer_by")
 
     def with_ticket(self) -> OfferQuerySet:
         """Everything the picture of an offer shows, in one query; `opening` is the client's first message as HTML."""
@@ -408,6 +425,7 @@ class Event(models.Model):
         OFFERED = "offered", _("Offered to the next member")
         REFUSED = "refused", _("Passed on")
         EXPIRED = "expired", _("Not answered in time, passed on")
+        ASKED_AGAIN = "asked_again", _("Offered to its last assignee")
         OFFER_WITHDRAWN = "offer_withdrawn", _("Offer withdrawn")
         CALL_OPENED = "call_opened", _("Open to every member")
         WAITING = "waiting", _("Waiting until a member is available")
@@ -415,6 +433,7 @@ class Event(models.Model):
         CLAIMED = "claimed", _("Taken from the open call")
         HAND_OVER_OFFERED = "hand_over_offered", _("Hand-over offered")
         HAND_OVER_REFUSED = "hand_over_refused", _("Hand-over refused")
+        HAND_OVER_WITHDRAWN = "hand_over_withdrawn", _("Hand-over withdrawn")
         HANDED_OVER = "handed_over", _("Handed over")
         GIVEN_BACK = "given_back", _("Given back to the queue")
         FIRST_RESPONSE = "first_response", _("First response")
@@ -430,7 +449,7 @@ class Event(models.Model):
         REOPENED = "reopened", _("Reopened")
         TICKET_WITHDRAWN = "withdrawn", _("Withdrawn by the client")
 
-    FOR_MEMBERS = (Kind.NOTED, Kind.HAND_OVER_OFFERED, Kind.HAND_OVER_REFUSED)
+    FOR_MEMBERS = (Kind.NOTED, Kind.HAND_OVER_OFFERED, Kind.HAND_OVER_REFUSED, Kind.HAND_OVER_WITHDRAWN)
 
     ticket = models.ForeignKey(Ticket, models.PROTECT, related_name="events")
     kind = models.CharField(max_length=20, choices=Kind)

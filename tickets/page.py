@@ -67,7 +67,9 @@ class TicketPage:
 
     @classmethod
     def of(cls, ticket: Ticket, user: User) -> TicketPage:
-        return cls(ticket, user, contact_of(user), timezone.now())
+        contact = contact_of(user)
+        theirs = contact if contact and contact.client_id == ticket.client_id else None
+        return cls(ticket, user, theirs, timezone.now())
 
     # Who reads
 
@@ -201,6 +203,15 @@ class TicketPage:
         return self.is_assignee and not self.ticket.is_settled
 
     @property
+    def gives_back(self) -> bool:
+        """The assignee drops the ticket; a coordinator may, for an assignee who cannot."""
+        return self.is_assignee or self.user.is_coordinator
+
+    @property
+    def may_give_back(self) -> bool:
+        return self.gives_back and self.ticket.status in {Ticket.Status.WORKING, Ticket.Status.WITH_CLIENT}
+
+    @property
     def may_judge(self) -> bool:
         return self.is_assignee and self.ticket.status != Ticket.Status.CLOSED
 
@@ -214,7 +225,7 @@ class TicketPage:
 
     @property
     def may_withdraw(self) -> bool:
-        return self.acts_for_client and self.ticket.is_unassigned
+        return self.acts_for_client and self.ticket.is_unassigned and not self.ticket.was_ever_taken()
 
     @property
     def may_claim(self) -> bool:

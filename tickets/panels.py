@@ -9,10 +9,9 @@ from django.utils.translation import ngettext
 
 from billing.models import contact_of
 from members.home import Facts
-from members.models import User
+from members.models import Member, User
 
-from .models import Ticket
-from .views.queue import offers_to
+from .models import Offer, Ticket
 
 
 def sees_tickets(user: User) -> bool:
@@ -37,11 +36,11 @@ def client_tickets(user: User) -> Facts | None:
 
 def member_desk(user: User) -> Facts | None:
     """What waits for a member: offers to answer, tickets where the ball is with them."""
-    if user.member is None:
+    if user.member is None or user.member.status == Member.Status.LEFT:
         return None
-    offers = list(offers_to(user.member))
+    offers = list(Offer.objects.to_answer(user.member, timezone.now()))
     tickets = list(Ticket.objects.assigned_to(user.member).unsettled().for_list()[:10])
-    calls = Ticket.objects.on_open_call().count()
+    calls = Ticket.objects.visible_to(user).on_open_call().count()
     return {"offers": offers, "tickets": tickets, "calls": calls, "heading": _member_heading(len(offers), calls)}
 
 

@@ -40,7 +40,8 @@ def say(
     key: uuid.UUID | None = None,
 ) -> Message:
     body = text.clean(body)
-    Ticket.objects.filter(pk=ticket.pk).update(news_at=timezone.now())
+    if kind == Message.Kind.REPLY:  # a note is no news to the client
+        Ticket.objects.filter(pk=ticket.pk).update(news_at=timezone.now())
     return Message.objects.create(
         ticket=ticket,
         author=author,

@@ -18,6 +18,7 @@ urlpatterns = [
     path("tickets/<int:number>/claim/", queue.claim, name="claim"),
     path("tickets/<int:number>/give-back/", tickets.give_back, name="give_back"),
     path("tickets/<int:number>/hand-over/", tickets.hand_over, name="hand_over"),
+    path("tickets/<int:number>/hand-over/withdraw/", tickets.withdraw_hand_over, name="withdraw_hand_over"),
     path("queue/", queue.queue, name="queue"),
     path("queue/offers/", queue.offers, name="offers"),
     path("offers/<int:pk>/", queue.offer, name="offer"),

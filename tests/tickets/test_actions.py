@@ -6,8 +6,10 @@ import time_machine
 from django.utils import timezone
 
 from aegir_support import text
+from aegir_support.models import Outbox
 from billing import entitlements
 from billing.models import Charge, Contact
+from members.actions import go_away
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
 from tickets.models import Event, Message, Ticket
@@ -258,6 +260,41 @@ def test_every_step_is_in_the_log(solved, hal):
     actions.confirm(solved, hal.user)
     told = list(solved.events.values_list("kind", flat=True))
     assert told == ["filed", "offered", "accepted", "judged", "first_response", "solved", "confirmed"]
+
+
+def test_a_ticket_that_was_ever_taken_is_not_withdrawn(solved, hal, ana):
+    actions.confirm(solved, hal.user)
+    actions.reopen(solved, hal.user, "It broke again.")
+    with pytest.raises(NotNow):
+        actions.withdraw(solved, hal.user)
+    assert charge_of(solved).state == Charge.State.CHARGED
+
+
+def test_a_reply_that_asks_nothing_takes_the_ball_back(ticket, ana):
+    actions.reply(ticket, ana.user, "Which platform?", wait=True)
+    actions.reply(ticket, ana.user, "Never mind, found it.")
+    ticket.refresh_from_db()
+    assert ticket.status == Ticket.Status.WORKING
+
+
+def test_a_note_is_no_news_to_the_client(ticket, ana):
+    before = Ticket.objects.get(pk=ticket.pk).news_at
+    actions.note(ticket, ana.user, "Looks like the umask again.")
+    assert Ticket.objects.get(pk=ticket.pk).news_at == before
+
+
+def test_a_reopened_ticket_is_not_put_on_somebody_who_is_away(solved, hal, lima, veldwerk):
+    go_away(lima, timezone.localdate() + timedelta(days=9))
+    actions.reopen(solved, hal.user, "It broke again.")
+    assert offer_of(solved).member == veldwerk
+
+
+def test_mail_goes_to_the_clients_people_as_they_are_now(ticket, hal, gita, ana):
+    actions.reply(ticket, gita.user, "I am here too.")
+    Contact.objects.filter(pk=hal.pk).delete()
+    message = actions.reply(ticket, ana.user, "Hello both.")
+    told = Outbox.objects.filter(key__startswith=f"reply:{message.pk}:")
+    assert [row.payload["to"] for row in told] == [["gita@riverbank.example"]]
 
 
 def test_only_the_client_withdraws(hal, ana, chloe):

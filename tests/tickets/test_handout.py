@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from aegir_support.models import Outbox
 from members.actions import come_back, go_away, welcome_back
-from members.models import Seat
+from members.models import Member, Seat
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
 from tickets.models import Event, Offer, Ticket
@@ -186,9 +186,10 @@ def test_a_refused_hand_over_changes_nothing(hal, ana, bo, veldwerk):
 
 def test_a_new_leave_is_not_ended_for_one_that_is_over(lima):
     go_away(lima, timezone.localdate() + timedelta(days=1))
-    over = timezone.localdate() + timedelta(days=2)
+    stale = Member.objects.get(pk=lima.pk)
+    over = timezone.now() + timedelta(days=3)
     go_away(lima, timezone.localdate() + timedelta(days=9))
-    welcome_back(over)
+    welcome_back(stale, over)
     lima.refresh_from_db()
     assert lima.away_until is not None
 
@@ -199,3 +200,60 @@ def test_each_time_the_call_opens_the_coordinator_is_told(hal, ana, bo, denis):
         handout.refuse(offer_of(ticket), representative)
     handout.give_back(handout.claim(ticket, ana), ana.user)
     assert Outbox.objects.filter(key__startswith="call_opened:").count() == 2
+
+
+def leave(member, status=Member.Status.LEFT):
+    Member.objects.filter(pk=member.pk).update(status=status)
+
+
+@pytest.mark.parametrize("status", [Member.Status.PAUSED, Member.Status.LEFT])
+def test_an_offer_to_whoever_is_no_longer_active_is_passed_on(hal, ana, lima, veldwerk, status):
+    ticket = file(hal)
+    offer = offer_of(ticket)
+    leave(lima, status)
+    with pytest.raises(handout.OfferClosed):
+        handout.accept(offer, ana)
+    actions.sweep(timezone.now())
+    assert offer_of(ticket).member == veldwerk
+
+
+def test_the_work_of_a_member_who_leaves_goes_to_the_next(hal, ana, lima, veldwerk):
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    leave(lima)
+    actions.sweep(timezone.now())
+    assert offer_of(ticket).member == veldwerk
+
+
+def test_a_coordinator_gives_back_for_an_assignee_who_cannot(hal, ana, bo, chloe, veldwerk):
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    with pytest.raises(handout.NotYours):
+        handout.give_back(ticket, bo.user)
+    handout.give_back(ticket, chloe.user)
+    assert offer_of(ticket).member == veldwerk
+
+
+def test_a_hand_over_can_be_taken_back_and_the_client_hears_nothing_of_it(hal, ana, veldwerk):
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    handout.hand_over(ticket, ana.user, veldwerk)
+    handout.withdraw_hand_over(ticket, ana.user)
+    assert not ticket.offers.open().exists()
+    assert not Event.objects.visible_to(hal.user).filter(kind__startswith="hand_over").exists()
+
+
+def test_giving_back_unanswered_does_not_put_the_open_call_off(hal, ana):
+    ticket = file(hal)
+    handout.give_back(handout.accept(offer_of(ticket), ana), ana.user)
+    assert Ticket.objects.get(pk=ticket.pk).open_call_by == ticket.open_call_by
+
+
+def test_a_member_is_back_when_their_own_day_begins(hal, boreal):
+    boreal.time_zone = "America/Vancouver"
+    boreal.save()
+    go_away(boreal, boreal.today + timedelta(days=1))
+    boreal.refresh_from_db()
+    with time_machine.travel(boreal.back_at - timedelta(minutes=1), tick=False):
+        actions.sweep(timezone.now())
+        assert not Member.objects.get(pk=boreal.pk).can_be_asked
+    with time_machine.travel(boreal.back_at, tick=False):
+        actions.sweep(timezone.now())
+        assert Member.objects.get(pk=boreal.pk).can_be_asked

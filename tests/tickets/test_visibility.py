@@ -76,3 +76,12 @@ def test_an_offer_is_seen_by_its_member_alone(ticket, ana, bo, hal):
     assert Offer.objects.visible_to(ana.user).count() == 1
     assert not Offer.objects.visible_to(bo.user).exists()
     assert not Offer.objects.visible_to(hal.user).exists()
+
+
+def test_a_member_who_left_sees_no_offer_and_no_desk(ticket, browse, ana, lima):
+    offer = offer_of(ticket)
+    Member.objects.filter(pk=lima.pk).update(status=Member.Status.LEFT)
+    browser = browse(ana)
+    assert browser.get(f"/offers/{offer.pk}/").status_code == 404
+    assert ticket.subject not in browser.get("/home/").content.decode()
+    assert browser.get("/queue/").status_code == 403

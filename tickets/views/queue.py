@@ -36,13 +36,13 @@ def queue(request: HttpRequest) -> HttpResponse:
         "tickets/queue.html",
         {
             "member": member,
-            "offers": offers_to(member),
+            "offers": Offer.objects.to_answer(member, timezone.now()),
             "tickets": Ticket.objects.assigned_to(member).unsettled().for_list()[:50],
             "open_call": Ticket.objects.on_open_call().visible_to(request.user).for_list()[:20],
             "in_the_queue": Ticket.objects.unassigned().for_list()[:20],
             "seats": _seats(),
             "shares": _shares(now),
-            "away_form": AwayForm(),
+            "away_form": AwayForm(member=member),
             "now": now,
         },
     )
@@ -52,7 +52,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 def offers(request: HttpRequest) -> HttpResponse:
     """The part of the desk that htmx asks for again and again: a new offer arrives without a reload."""
     member = _own_member(request)
-    waiting = list(offers_to(member))
+    waiting = list(Offer.objects.to_answer(member, timezone.now()))
     if request.GET.get("shown") == "".join(f"{each.pk}." for each in waiting):
         return HttpResponse(status=204)  # no news: htmx leaves the page alone, and nothing is read out again
     return render(request, "tickets/_offers.html", {"offers": waiting, "member": member})
@@ -131,10 +131,6 @@ def claim(request: HttpRequest, number: int) -> HttpResponse:
         return _call_is_closed(request)
     messages.success(request, _("The ticket is yours. The client is waiting for your first response."))
     return redirect("tickets:ticket", number)
-
-
-def offers_to(member: Member) -> QuerySet[Offer]:
-    return Offer.objects.open().filter(member=member, answer_by__gt=timezone.now()).with_ticket().order_by("answer_by")
 
 
 def _seats() -> QuerySet[Seat]:

@@ -49,6 +49,7 @@ FILTERS = {
 # Who may do what on a ticket they see; whether the time is right is the action's to say.
 CLIENT = attrgetter("acts_for_client")
 ASSIGNEE = attrgetter("is_assignee")
+GIVER = attrgetter("gives_back")
 WRITER = attrgetter("writes")
 MEMBER = attrgetter("may_note")
 
@@ -208,9 +209,17 @@ def withdraw(request: HttpRequest, number: int) -> HttpResponse:
 
 @require_POST
 def give_back(request: HttpRequest, number: int) -> HttpResponse:
-    shown = _visible(request, number, ASSIGNEE)
+    shown = _visible(request, number, GIVER)
     return _done_or_conflict(
         request, shown, lambda user: handout.give_back(shown, user), _("Given back. The next member is asked.")
+    )
+
+
+@require_POST
+def withdraw_hand_over(request: HttpRequest, number: int) -> HttpResponse:
+    shown = _visible(request, number, ASSIGNEE)
+    return _done_or_conflict(
+        request, shown, lambda user: handout.withdraw_hand_over(shown, user), _("Taken back. The ticket stays yours.")
     )
 
 
