@@ -3,13 +3,15 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from aegir_support.fields import LineField
+
 from .models import Contact
 
 
 class InviteForm(forms.Form):
     """Bring in a colleague."""
 
-    name = forms.CharField(label=_("Name"), max_length=120)
-    email = forms.EmailField(label=_("E-mail address"))
+    name = LineField(label=_("Name"), max_length=120)
+    email = forms.EmailField(label=_("E-mail address"), max_length=254)
     role = forms.ChoiceField(label=_("Role"), choices=Contact.Role, initial=Contact.Role.TECHNICAL)
     sees = forms.ChoiceField(label=_("Sees"), choices=Contact.Sees, initial=Contact.Sees.ALL)

@@ -4,10 +4,9 @@ import uuid
 from typing import Any, cast
 
 from django import forms
-from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
-from aegir_support import text
+from aegir_support.fields import LineField, WordsField
 from billing.entitlements import Entitlement
 from billing.models import Channel, Client, Server, Severity
 from members.models import Member
@@ -34,22 +33,6 @@ VERDICT_MEANINGS = {
 }
 
 
-class WordsField(forms.CharField):
-    """Markdown that its writer may preview; the length is said in characters, and what is too long is kept."""
-
-    def __init__(self, **options: Any) -> None:
-        too_long = MaxLengthValidator(
-            text.MAX_CHARS,
-            _(
-                "These are %(show_value)d characters, and at most %(limit_value)d fit. Nothing is lost: shorten it, or "
-                "put the rest in a second message."
-            ),
-        )
-        # Counted along, but not cut off: a browser that obeys maxlength loses the end of a long paste without a word.
-        widget = forms.Textarea(attrs={"data-most": text.MAX_CHARS})
-        super().__init__(widget=widget, validators=[too_long], **options)
-
-
 class KeyedForm(forms.Form):
     """A form that carries its own key, so that posting it twice does once what it asks for."""
 
@@ -63,7 +46,7 @@ class KeyedForm(forms.Form):
 class FilingForm(KeyedForm):
     """What a client says when filing; choices are what the client's tier has."""
 
-    subject = forms.CharField(label=_("In a few words"), max_length=200)
+    subject = LineField(label=_("In a few words"), max_length=200)
     description = WordsField(label=_("What happens, and what should happen?"))
     severity = forms.TypedChoiceField(
         label=_("How bad is it?"), choices=Severity, coerce=int, initial=Severity.S3, widget=forms.RadioSelect
@@ -105,7 +88,7 @@ class JudgeForm(forms.Form):
 
 
 class RefuseForm(forms.Form):
-    reason = forms.CharField(label=_("Reason, if you like"), max_length=200, required=False)
+    reason = LineField(label=_("Reason, if you like"), max_length=200, required=False)
 
 
 class HandOverForm(forms.Form):

@@ -222,6 +222,27 @@ def test_an_incomplete_invitation_is_said_field_by_field(browse, gita):
     assert not User.objects.filter(name="").exists()
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"name": "\ufeff"},
+        {"name": "\ufb2c" * 120},
+        {"email": "k@" + ".".join(["x" * 60] * 5) + ".example"},
+        {"email": "kim@river\x00bank.example"},
+    ],
+    ids=["no name", "a name that grows", "an address no account holds", "NUL"],
+)
+def test_an_invitation_that_cannot_be_sent_comes_back(browse, gita, odd):
+    answer = browse(gita).post(reverse("billing:contacts"), {**KIM, **odd})
+    assert answer.status_code == 422
+    assert not Outbox.objects.exists()
+
+
+def test_a_name_is_kept_as_one_line(browse, gita):
+    browse(gita).post(reverse("billing:contacts"), {**KIM, "name": "Kim\u202e\x00 \r\nRao"})
+    assert User.objects.get(email=KIM["email"]).name == "Kim Rao"
+
+
 # The books
 
 

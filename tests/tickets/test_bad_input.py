@@ -34,15 +34,21 @@ def words_of(page):
     ("facts", "sentence", "kept"),
     [
         ({"subject": "x" * 201}, "at most 200 characters", "x" * 201),
-        ({"subject": "a\x00b"}, "Null characters are not allowed", "Every verify ends with an error."),
-        ({"description": "a\x00b"}, "Null characters are not allowed", "Verify task fails"),
+        ({"subject": "\ufeff"}, "This field is required", "Every verify ends with an error."),
+        ({"subject": "\u200b \u2060"}, "This field is required", "Every verify ends with an error."),
+        ({"subject": "\ufb2c" * 200}, "it has 600", "\ufb2c" * 200),
+        ({"description": "\u202e"}, "This field is required", "Verify task fails"),
+        ({"description": "\ufb2c" * 19_000}, "57000 characters, and at most 20000 fit", "\ufb2c" * 19_000),
         ({"description": "y" * 10_000_000}, "10000000 characters, and at most 20000 fit", "y" * 10_000_000),
         ({"description": ""}, "This field is required", "Verify task fails"),
         ({"severity": "9"}, "Select a valid choice", "Every verify ends with an error."),
         ({"channel": "phone"}, "Select a valid choice", "Every verify ends with an error."),
         ({"key": "no key"}, "Enter a valid UUID", "Every verify ends with an error."),
     ],
-    ids=["long subject", "NUL in subject", "NUL in description", "10 MB", "empty", "severity", "channel", "key"],
+    ids=[
+        *("long subject", "only a mark in the subject", "only joiners in the subject", "subject that grows"),
+        *("only a mark", "words that grow", "10 MB", "empty", "severity", "channel", "key"),
+    ],
 )
 def test_a_filing_that_cannot_be_taken(browse, hal, facts, sentence, kept):
     page = browse(hal).post("/tickets/new/", filing(**facts))
@@ -50,6 +56,26 @@ def test_a_filing_that_cannot_be_taken(browse, hal, facts, sentence, kept):
     assert sentence in words_of(page)
     assert kept in words_of(page)
     assert not Ticket.objects.exists()
+
+
+def test_what_no_keyboard_types_is_left_out_of_a_filing(browse, hal):
+    form = filing(subject="Verify\x00 fails\u202e\r\nagain", description="\ufeffIt\x00 ends\x0bhere")
+    assert browse(hal).post("/tickets/new/", form).status_code == 302
+    ticket = Ticket.objects.get()
+    assert (ticket.subject, ticket.messages.get().body) == ("Verify fails again", "It ends\nhere")
+
+
+@pytest.mark.parametrize("body", ["\ufeff", "\u202e\u202d", "\x00", "\ufb2c" * 19_000])
+def test_a_reply_of_which_nothing_or_too_much_is_left_comes_back(browse, hal, body):
+    ticket = file(hal)
+    page = browse(hal).post(f"/tickets/{ticket.number}/reply/", {"key": str(uuid.uuid4()), "body": body})
+    assert (page.status_code, ticket.messages.count()) == (422, 1)
+    assert body in words_of(page)
+
+
+def test_a_preview_of_what_grows_too_long_says_so(browse, hal):
+    page = browse(hal).post("/tickets/preview/", {"body": "\ufb2c" * 19_000})
+    assert (page.status_code, "too long" in words_of(page)) == (200, True)
 
 
 def test_another_clients_server_is_no_choice(browse, hal, studio01):

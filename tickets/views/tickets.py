@@ -103,8 +103,8 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
     """Markdown as it will be read."""
-    words = request.POST.get("description") or request.POST.get("body") or ""
-    html = text.render(text.clean(words)) if len(words) <= text.MAX_CHARS else ""
+    words = text.clean(request.POST.get("description") or request.POST.get("body") or "")
+    html = text.render(words) if len(words) <= text.MAX_CHARS else ""
     return render(request, "tickets/preview.html", {"html": html, "too_long": len(words) > text.MAX_CHARS})
 
 
