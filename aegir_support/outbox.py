@@ -1,8 +1,11 @@
-"""What must not be lost: written with its reason, handed out once, repeated after a failure, parked after eight.
+"""What must not be lost: written with its reason, handed out once, repeated after a failure, parked after two days.
 
 A row is locked while its handler runs, and marked done in the same commit. A process killed in between leaves the row
 as it was, so the next one repeats it: every effect outside the database carries a key made from the row, by which
 the other side can tell the repeat.
+
+What a row says is a secret: it may hold the link that opens an account, or a client's words. Its key is not, and is
+shown in the admin and in logs, so no key may hold a token.
 """
 
 import time
@@ -10,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -21,9 +25,14 @@ from .models import Outbox, OutboxQuerySet
 log = structlog.get_logger(__name__)
 
 DRAIN = "aegir_support.tasks.drain_outbox"
-MOST_ATTEMPTS = 8
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
+# Seven waits that double take an hour, 47 more of an hour each make it two days: long enough for a mail server to be
+# mended, and shorter than the links in our mails work.
+MOST_ATTEMPTS = 55
+# A key keeps an event from being told twice as long as its row is there. What may repeat an event does so much sooner:
+# jobs within minutes, webhooks within three days. So a month is enough.
+KEPT = timedelta(days=30)
 
 # How each kind of row is handed out. An app adds its own kinds in its AppConfig.ready.
 handlers: dict[str, Callable[[Outbox], None]] = {}
@@ -60,7 +69,9 @@ def _hand_out_next() -> bool:
                 return False
             with bound_contextvars(request_id=row.request_id, outbox_key=row.key):
                 handlers[row.kind](row)
-            Outbox.objects.filter(pk=row.pk).update(done_at=timezone.now(), error="")
+            # Whoever it was for has it now, and nobody else needs it.
+            payload = row.payload if settings.OUTBOX_KEEP_PAYLOAD else {}
+            Outbox.objects.filter(pk=row.pk).update(done_at=timezone.now(), error="", payload=payload)
     except Exception as error:
         if row is None:
             raise
@@ -82,7 +93,7 @@ def _count_failure(row: Outbox, error: Exception) -> None:
     untouched = Outbox.objects.waiting().filter(pk=row.pk, attempts=row.attempts)
     words = f"{type(error).__name__}: {error}".replace("\0", "")[:1000]
     if attempts < MOST_ATTEMPTS:
-        wait = min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT)
+        wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 10), LONGEST_WAIT)
         untouched.update(attempts=attempts, error=words, due_at=now + wait)
         log.warning("outbox row failed", kind=row.kind, outbox_key=row.key, attempts=attempts, error=words)
     elif untouched.update(attempts=attempts, error=words, parked_at=now):
@@ -90,9 +101,16 @@ def _count_failure(row: Outbox, error: Exception) -> None:
 
 
 def send_again(rows: OutboxQuerySet) -> int:
-    """Give parked rows eight new attempts, from now. Returns how many were parked."""
+    """Give parked rows two more days of attempts, from now. Returns how many were parked."""
     count = rows.parked().update(parked_at=None, attempts=0, due_at=timezone.now())
     transaction.on_commit(nudge)
+    return count
+
+
+def forget(*, most: int = 20_000) -> int:
+    """Delete rows that were done a month ago, oldest first, and return how many. Parked ones wait for a person."""
+    old = Outbox.objects.done().filter(done_at__lte=timezone.now() - KEPT).order_by("pk")
+    count, _by_model = Outbox.objects.filter(pk__in=old.values("pk")[:most]).delete()
     return count
 
 

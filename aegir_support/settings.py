@@ -182,6 +182,8 @@ EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", default=PRODUCTION)
 EMAIL_TIMEOUT = 20
+# What a mail said is kept after it is sent only where the demo's mailbox shows it.
+OUTBOX_KEEP_PAYLOAD = not PRODUCTION
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", None if PRODUCTION else f"{PROJECT_NAME} <support@aegir.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 

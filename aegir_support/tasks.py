@@ -7,3 +7,9 @@ from . import outbox
 def drain_outbox() -> None:
     """Hand out what is due. The soft limit turns a call that hangs into a failure that is counted."""
     outbox.drain()
+
+
+@shared_task
+def forget_outbox() -> None:
+    """Once a day: delete what was told a month ago. What one run leaves, the next ones find."""
+    outbox.forget()

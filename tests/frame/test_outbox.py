@@ -19,7 +19,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from aegir_support import mail, outbox
+from aegir_support import mail, outbox, tasks
 from aegir_support.addresses import broker_url
 from aegir_support.embedded import Valkey
 from aegir_support.models import Outbox
@@ -194,22 +194,24 @@ def test_a_header_has_a_proper_name(name):
 
 
 @pytest.mark.django_db
-def test_a_poison_row_is_parked_after_eight_tries_and_delays_nobody(calls, time_machine, caplog):
+def test_a_poison_row_is_tried_for_two_days_then_parked_and_delays_nobody(calls, time_machine, caplog):
     start = timezone.now()
     time_machine.move_to(start, tick=False)
     outbox.put("poison", {}, key="poison")
     waits = []
-    for attempt in range(8):
+    for attempt in range(55):
         outbox.put("call", {}, key=f"call:{attempt}")
         outbox.drain()
         assert calls[f"call:{attempt}"] == 1
         row = Outbox.objects.get(key="poison")
         waits.append((row.due_at - timezone.now()).total_seconds())
+        tried_at = timezone.now()
         time_machine.move_to(row.due_at + timedelta(seconds=1), tick=False)
-    assert waits[:7] == [30, 60, 120, 240, 480, 960, 1920]
+    assert waits[:54] == [30, 60, 120, 240, 480, 960, 1920] + 47 * [3600]
+    assert timedelta(days=2) < tried_at - start < timedelta(days=2, minutes=10)
     assert Outbox.objects.parked().get() == row
     assert row.error == "RuntimeError: broken for good"
-    assert calls["poison"] == 8
+    assert calls["poison"] == 55
     assert [record.levelname for record in caplog.records if "parked" in record.getMessage()] == ["ERROR"]
     time_machine.move_to(start + timedelta(days=9), tick=False)
     assert outbox.drain() == 0
@@ -252,7 +254,7 @@ def test_a_connection_lost_in_a_handler_is_a_failure_not_a_stop(calls, monkeypat
 
 @pytest.mark.django_db
 def test_a_parked_row_can_be_sent_again(calls):
-    Outbox.objects.create(kind="call", key="parked", payload={}, attempts=8, parked_at=timezone.now(), error="x")
+    Outbox.objects.create(kind="call", key="parked", payload={}, attempts=55, parked_at=timezone.now(), error="x")
     Outbox.objects.create(kind="call", key="done", payload={}, done_at=timezone.now())
     assert outbox.drain() == 0
     assert outbox.send_again(Outbox.objects.all()) == 1
@@ -292,6 +294,43 @@ def test_the_database_refuses_what_cannot_be(name, wrong):
         Outbox.objects.create(**{"kind": "call", "key": "new", "payload": {}} | wrong)
 
 
+# What is forgotten
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("keep", "left"), [(False, {}), (True, {"words": "a link"})])
+def test_what_a_row_said_is_forgotten_once_it_is_told(calls, settings, keep, left):
+    settings.OUTBOX_KEEP_PAYLOAD = keep
+    outbox.put("call", {"words": "a link"}, key="told")
+    outbox.put("poison", {"words": "a link"}, key="not yet")
+    outbox.drain()
+    assert Outbox.objects.get(key="told").payload == left
+    assert Outbox.objects.get(key="not yet").payload == {"words": "a link"}
+
+
+@pytest.mark.django_db
+def test_rows_are_deleted_a_month_after_they_were_told(time_machine):
+    now = timezone.now()
+    month = timedelta(days=30)
+    for key, facts in {
+        "told long ago": {"done_at": now - month},
+        "told as long ago": {"done_at": now - month},
+        "told since": {"done_at": now - month + timedelta(minutes=1)},
+        "parked": {"parked_at": now - month, "error": "x"},
+        "waiting": {"created_at": now - month, "due_at": now - month},
+    }.items():
+        Outbox.objects.create(kind="call", key=key, payload={}, **facts)
+    assert [outbox.forget(most=1) for _ in range(3)] == [1, 1, 0]
+    assert set(Outbox.objects.values_list("key", flat=True)) == {"told since", "parked", "waiting"}
+
+
+@pytest.mark.django_db
+def test_the_daily_job_forgets():
+    Outbox.objects.create(kind="call", key="old", payload={}, done_at=timezone.now() - timedelta(days=31))
+    tasks.forget_outbox()
+    assert not Outbox.objects.exists()
+
+
 # Who may look
 
 
@@ -304,7 +343,7 @@ def admin_browser(client, django_user_model):
 @pytest.mark.django_db
 def test_an_admin_sends_parked_rows_again_and_changes_nothing_else(admin_browser, calls, settings):
     settings.TEMPLATES = PROJECT_TEMPLATES
-    row = Outbox.objects.create(kind="call", key="parked", payload={}, attempts=8, parked_at=timezone.now(), error="x")
+    row = Outbox.objects.create(kind="call", key="parked", payload={}, attempts=55, parked_at=timezone.now(), error="x")
     page = admin_browser.get("/admin/aegir_support/outbox/?state=parked")
     assert page.context["cl"].result_count == 1
     choice = {"action": "send_again", "_selected_action": [row.pk], "index": 0}
@@ -314,6 +353,26 @@ def test_an_admin_sends_parked_rows_again_and_changes_nothing_else(admin_browser
     for address in ("add/", f"{row.pk}/delete/"):
         assert admin_browser.post(f"/admin/aegir_support/outbox/{address}", {"post": "yes"}).status_code == 403
     assert admin_browser.post(f"/admin/aegir_support/outbox/{row.pk}/change/", {"key": "new"}).status_code == 403
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["?", "{pk}/change/", "{pk}/history/"])
+def test_an_admin_cannot_read_what_is_told(admin_browser, settings, address):
+    send_offer(headers={"X-Reason": "secret"})
+    settings.TEMPLATES = PROJECT_TEMPLATES
+    row = Outbox.objects.get()
+    response = admin_browser.get(f"/admin/aegir_support/outbox/{address.format(pk=row.pk)}", follow=True)
+    assert "offer:41" in response.content.decode()
+    for word in ("Dear Ana", "waits for", "ana@lima.example", "secret"):
+        assert word not in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("guess", ["payload__text__startswith=Dear", "payload__contains=x", "payload__isnull=False"])
+def test_an_admin_cannot_guess_what_is_told_by_filters(admin_browser, settings, guess):
+    send_offer()
+    settings.TEMPLATES = PROJECT_TEMPLATES
+    assert admin_browser.get(f"/admin/aegir_support/outbox/?{guess}").status_code == 400
 
 
 @pytest.mark.django_db
