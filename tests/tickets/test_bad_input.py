@@ -9,6 +9,7 @@ import time_machine
 from django.utils import timezone
 
 from aegir_support import text
+from members.models import Member
 from tests.tickets.filing import file, offer_of
 from tickets import handout
 from tickets.emails import offer_token
@@ -197,6 +198,24 @@ class TestTheLinkInTheMail:
         assert browse().post(link, {"answer": "perhaps"}).status_code == 422
         assert offer_of(ticket)
 
+    @pytest.mark.parametrize(
+        ("reason", "kept"),
+        [("a\x00b", "ab"), ("\ufeff", ""), ("On the\x0broad", "On the road"), ("z" * 200, "z" * 200)],
+    )
+    def test_a_reason_is_kept_as_one_line(self, browse, link, ticket, reason, kept):
+        offer = offer_of(ticket)
+        assert browse().post(link, {"answer": "refuse", "reason": reason}).status_code == 200
+        offer.refresh_from_db()
+        assert (offer.outcome, offer.reason) == (Offer.Outcome.REFUSED, kept)
+
+    @pytest.mark.parametrize("reason", ["z" * 201, "\ufb2c" * 67])
+    def test_a_reason_that_is_too_long_comes_back(self, browse, link, ticket, reason):
+        page = browse().post(link, {"answer": "refuse", "reason": reason})
+        assert page.status_code == 422
+        assert f'value="{reason}"' in words_of(page)
+        assert "at most 200 characters" in words_of(page)
+        assert offer_of(ticket)
+
     def test_it_binds_its_representative(self, browse, ticket, bo):
         forged = offer_token(offer_of(ticket), bo)
         assert browse().post(f"/offers/{forged}/", {"answer": "accept"}).status_code == 404
@@ -216,6 +235,24 @@ def test_the_loser_of_a_claim_gets_a_sentence(browse, hal, ana, bo, denis):
     first, second = (browse(who).post(f"/tickets/{ticket.number}/claim/") for who in [ana, bo])
     assert (first.status_code, second.status_code) == (302, 409)
     assert "Somebody else has taken this ticket" in words_of(second)
+
+
+@pytest.mark.parametrize("had_it_before", [True, False])
+def test_a_paused_member_claims_nothing_and_reads_why(browse, hal, ana, bo, denis, had_it_before):
+    ticket = file(hal)
+    if had_it_before:
+        handout.accept(offer_of(ticket), ana)
+        handout.give_back(ticket, ana.user)
+    else:
+        handout.refuse(offer_of(ticket), ana)
+    for representative in [bo, denis]:
+        handout.refuse(offer_of(ticket), representative)
+    Member.objects.filter(pk=ana.member_id).update(status=Member.Status.PAUSED)
+    page = browse(ana).post(f"/tickets/{ticket.number}/claim/")
+    assert page.status_code == 403
+    assert "Your seat is paused" in words_of(page)
+    ticket.refresh_from_db()
+    assert ticket.is_open_call
 
 
 def test_a_page_that_makes_no_sense_begins_at_the_top(browse, hal):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -23,6 +23,7 @@ from members.models import Member, Queue, Representative, Seat
 from .. import emails, handout
 from ..forms import RefuseForm
 from ..models import Offer, Ticket
+from ..steps import NotYours
 from .answers import conflict, offer_is_closed
 
 
@@ -105,13 +106,14 @@ def answer_offer(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "tickets/answer_offer.html", {**facts, "offer": None}, status=404)
     if request.method != "POST":
         return render(request, "tickets/answer_offer.html", facts, status=200 if offered.can_be_answered else 410)
-    if request.POST.get("answer") not in {"accept", "refuse"}:
-        return render(request, "tickets/answer_offer.html", facts, status=422)
+    form = RefuseForm(request.POST)
+    if request.POST.get("answer") not in {"accept", "refuse"} or not form.is_valid():
+        return render(request, "tickets/answer_offer.html", {**facts, "refuse_form": form}, status=422)
     try:
         if request.POST["answer"] == "accept":
             handout.accept(offered, representative)
         else:
-            handout.refuse(offered, representative, request.POST.get("reason", ""))
+            handout.refuse(offered, representative, form.cleaned_data["reason"])
     except handout.OfferClosed:
         offered.refresh_from_db()
         return render(request, "tickets/answer_offer.html", facts, status=409)
@@ -121,14 +123,18 @@ def answer_offer(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 def claim(request: HttpRequest, number: int) -> HttpResponse:
     """Take a ticket from the open call: the first one gets it."""
-    _own_member(request)
+    member = _own_member(request)
     ticket = get_object_or_404(Ticket, pk=number)
+    if not member.is_active:
+        return _seat_is_paused(request)
     if not Ticket.objects.visible_to(request.user).filter(pk=number).exists():
         return _call_is_closed(request)
     try:
         handout.claim(ticket, _own_representative(request))
     except handout.CallClosed:
         return _call_is_closed(request)
+    except NotYours:
+        return _seat_is_paused(request)
     messages.success(request, _("The ticket is yours. The client is waiting for your first response."))
     return redirect("tickets:ticket", number)
 
@@ -144,9 +150,9 @@ def _seats() -> QuerySet[Seat]:
     )
 
 
-def _shares(now: object) -> QuerySet[Member]:
+def _shares(now: datetime) -> QuerySet[Member]:
     """Per member, of the last 90 days: offers that used a turn, and how many of them were accepted."""
-    recent = Q(offers__kind=Offer.Kind.TURN, offers__offered_at__gte=timezone.now() - timedelta(days=90))
+    recent = Q(offers__kind=Offer.Kind.TURN, offers__offered_at__gte=now - timedelta(days=90))
     recent &= ~Q(offers__outcome=Offer.Outcome.WITHDRAWN)
     return (
         Member.objects.active()
@@ -162,6 +168,15 @@ def _call_is_closed(request: HttpRequest) -> HttpResponse:
     return conflict(
         request, _("Somebody else has taken this ticket. Nothing was changed."), back=reverse("tickets:queue")
     )
+
+
+def _seat_is_paused(request: HttpRequest) -> HttpResponse:
+    facts = {
+        "sentence": _("Your seat is paused, so you cannot take a ticket. The coordinator can take your seat up again."),
+        "back": reverse("tickets:queue"),
+        "typed": "",
+    }
+    return render(request, "tickets/conflict.html", facts, status=403)
 
 
 def _still_speaks_for(representative: Representative, offered: Offer) -> bool:
