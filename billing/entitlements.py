@@ -55,8 +55,8 @@ class Entitlement:
 
     @property
     def until(self) -> date | None:
-        """The day the last of what is left ends."""
-        return max((grant.ends_on for grant in self.grants), default=None)
+        """The day on which what is left ends: a pack needs a live tier, so the term's end ends it too."""
+        return self.subscription.ends_on if self.subscription else None
 
     @property
     def may_file(self) -> bool:

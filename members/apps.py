@@ -1,5 +1,13 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class MembersConfig(AppConfig):
     name = "members"
+    verbose_name = _("Members")
+
+    def ready(self) -> None:
+        from . import home, navigation  # noqa: PLC0415 (models are not loaded before)
+
+        navigation.add(_("Set-up"), "admin:index", shown_to=home.sets_up, place=90)
+        home.add("members/_setup_panel.html", home.setup, place=40)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from .models import User
 
 Facts = Mapping[str, object]
@@ -34,3 +36,12 @@ def panels_for(user: User) -> list[tuple[Panel, Facts]]:
     """The panels this person has something in, in their order."""
     drawn = [(panel, panel.facts(user)) for panel in sorted(_panels, key=lambda panel: panel.place)]
     return [(panel, facts) for panel, facts in drawn if facts is not None]
+
+
+def sets_up(user: User) -> bool:
+    return user.is_staff
+
+
+def setup(user: User) -> Facts | None:
+    """Where an admin begins: what to enter, in the order it is needed."""
+    return {"heading": _("What would you like to set up?")} if sets_up(user) else None

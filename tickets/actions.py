@@ -150,7 +150,7 @@ def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, 
     else:
         _respond(ticket, by)
         _pass_the_ball(ticket, by, to_client=wait)
-    emails.new_reply(message)
+    emails.new_reply(message, "asks" if wait and not from_client else "wrote")
     return message
 
 
@@ -249,7 +249,7 @@ def reopen(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) ->
     was_closed = ticket.status == Status.CLOSED
     last = ticket.assignee
     record(ticket, Kind.REOPENED, by)
-    emails.new_reply(message)
+    emails.new_reply(message, "reopened")
     if last and not was_closed and last.member.can_be_asked:
         move(ticket, Status.WORKING, solved_at=None)
         return message

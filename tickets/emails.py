@@ -63,6 +63,14 @@ def offer_expired(offer: Offer) -> None:
         )
 
 
+def hand_over_answered(offer: Offer) -> None:
+    """Tell whoever offered their ticket what came of it."""
+    assignee = offer.ticket.assignee
+    if assignee is not None:
+        context = {**_about(offer.ticket), "offer": offer, "person": assignee.user}
+        mail.send("hand_over_answered", assignee.user.email, context, key=f"hand_over:{offer.pk}")
+
+
 def call_opened(ticket: Ticket) -> None:
     """Tell the coordinator on duty that nobody has taken this ticket (B29); others who coordinate see it at home."""
     coordinator = coordinator_on_duty()
@@ -73,10 +81,13 @@ def call_opened(ticket: Ticket) -> None:
     mail.send("call_opened", coordinator.email, {**_about(ticket), "person": coordinator}, key=key)
 
 
-def new_reply(message: Message) -> None:
-    """To the assignee when the client wrote, to the client's people on the ticket when we did."""
+def new_reply(message: Message, happening: str = "wrote") -> None:
+    """To the assignee when the client wrote, to the client's people on the ticket when we did.
+
+    `happening` is what the subject says: somebody wrote, asks for an answer, or reopened.
+    """
     ticket = message.ticket
-    context = {**_about(ticket), **_words_of(message)}
+    context = {**_about(ticket), **_words_of(message), "happening": happening}
     for person in _readers(message):
         mail.send("new_reply", person.email, context, key=f"reply:{message.pk}:{person.pk}")
 

@@ -61,6 +61,8 @@ def _accept(offer: Offer, representative: Representative) -> Ticket:
     ticket = Ticket.objects.locked(offer.ticket_id)
     _answer(offer, Offer.Outcome.ACCEPTED, representative)
     handed_over = offer.kind == Offer.Kind.HAND_OVER
+    if handed_over:
+        emails.hand_over_answered(offer)
     _assign(ticket, representative)
     record(ticket, Kind.HANDED_OVER if handed_over else Kind.ACCEPTED, representative.user, member=offer.member)
     return ticket
@@ -80,6 +82,7 @@ def _refuse(offer: Offer, representative: Representative, reason: str) -> None:
     ticket = Ticket.objects.locked(offer.ticket_id)
     _answer(offer, Offer.Outcome.REFUSED, representative, reason)
     if offer.kind == Offer.Kind.HAND_OVER:
+        emails.hand_over_answered(offer)
         record(ticket, Kind.HAND_OVER_REFUSED, representative.user, member=offer.member)
         return
     record(ticket, Kind.REFUSED, representative.user, member=offer.member)
@@ -96,6 +99,7 @@ def expire(offer: Offer) -> bool:
     offer.refresh_from_db()
     emails.offer_expired(offer)
     if offer.kind == Offer.Kind.HAND_OVER:
+        emails.hand_over_answered(offer)
         record(ticket, Kind.HAND_OVER_REFUSED, member=offer.member)
         return True
     record(ticket, Kind.EXPIRED, member=offer.member)

@@ -147,7 +147,11 @@ def unique_message():
 def the_same_filing_is_posted_twice(stage, they):
     key = uuid.uuid4()
     results = at_once(*[lambda: they.file(stage.hal, key)] * 2)
-    return [Ticket.objects.filter(filing_key=key).count(), Message.objects.filter(key=key).count(), *results]
+    return [
+        Ticket.objects.filter(filing_key=key).count(),
+        Message.objects.filter(ticket__filing_key=key).count(),
+        *results,
+    ]
 
 
 @race(pause=("INSERT", "tickets_message"), guards=(ticket_lock, unique_message), fair=(1, DONE, DONE))

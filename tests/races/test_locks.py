@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from members.actions import come_back, go_away, join_at_the_end
-from members.models import Queue
+from members.models import Member, Queue
 from tests.races.acting import half_is_gone
 from tests.races.judge import broken
 from tests.races.together import at_once, pause_before, without_trigger
@@ -63,6 +63,8 @@ def test_every_action_takes_its_locks_in_one_order(hal, ana, bo, denis, lima, ve
     act(handout.refuse, offer_of(ticket), ana)
     act(handout.accept, offer_of(ticket), bo)
     act(handout.refuse, act(handout.hand_over, ticket, bo.user, boreal), denis)
+    act(handout.hand_over, ticket, bo.user, boreal)
+    act(handout.withdraw_hand_over, ticket, bo.user)
     act(handout.accept, act(handout.hand_over, ticket, bo.user, boreal), denis)
     act(actions.note, ticket, denis.user, "Odd.")
     act(actions.reply, ticket, denis.user, "Which version?", wait=True)
@@ -92,6 +94,15 @@ def test_every_action_takes_its_locks_in_one_order(hal, ana, bo, denis, lima, ve
     actions.solve(solved, ana.user, "It is in the plan.")
     with time_machine.travel(timezone.now() + timedelta(days=15), tick=False):
         assert act(actions.close_unanswered, solved)
+    act(come_back, boreal)
+    act(come_back, veldwerk)
+    offered = file(hal)
+    offer = offer_of(offered)
+    Member.objects.filter(pk=offer.member_id).update(status=Member.Status.PAUSED)
+    assert act(handout.pass_on, offer)
+    taken = handout.accept(offer_of(offered), offer_of(offered).member.representatives.first())
+    Member.objects.filter(pk=taken.assignee.member_id).update(status=Member.Status.LEFT)
+    assert act(handout.take_from_who_left, taken)
     assert verbs(handout) | verbs(actions) <= act.tried
 
 

@@ -279,3 +279,22 @@ def test_a_representative_who_joins_later_gets_the_next_offer(hal, cleo, lima):
     file(hal)
     assert Representative.objects.filter(member=lima).count() == 2
     assert len(mails("offer_made")) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "subject"),
+    [(handout.accept, "Veldwerk took over #"), (handout.refuse, "stays yours")],
+    ids=["yes", "no"],
+)
+def test_whoever_offered_a_hand_over_hears_the_answer(hal, ana, bo, veldwerk, answer, subject):
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    answer(handout.hand_over(ticket, ana.user, veldwerk), bo)
+    told = Outbox.objects.get(key__startswith="hand_over:").payload
+    assert told["to"] == ["ana@lima.example"]
+    assert subject in told["subject"]
+
+
+def test_the_subject_says_what_is_wanted(hal, ana):
+    ticket = handout.accept(offer_of(file(hal)), ana)
+    actions.reply(ticket, ana.user, "Which platform?", wait=True)
+    assert Outbox.objects.filter(payload__subject__startswith="Ana Lima needs your answer on #").exists()
