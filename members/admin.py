@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -99,9 +99,20 @@ class QueueAdmin(admin.ModelAdmin[Queue]):
         return False
 
 
+class CalendarSpanFormSet(BaseInlineFormSet[CalendarSpan, Calendar, ModelForm[CalendarSpan]]):
+    """A calendar that is never open promises nothing, and nobody who has it could file a ticket."""
+
+    default_error_messages = {"too_few_forms": _("Enter at least one stretch of open hours.")}
+
+
 class CalendarSpanInline(admin.TabularInline[CalendarSpan, Calendar]):
     model = CalendarSpan
+    formset = CalendarSpanFormSet
     extra = 1
+    min_num = 1
+
+    def get_formset(self, request: HttpRequest, obj: Calendar | None = None, **options: Any) -> Any:
+        return super().get_formset(request, obj, validate_min=True, **options)
 
 
 @admin.register(Calendar)

@@ -18,12 +18,34 @@ SEVERITY_MEANINGS = {
     Severity.S3: _("Something does not work, and there is a way around it."),
     Severity.S4: _("A question, or something small."),
 }
-SHIPPED_WINDOWS = {1: 15, 2: 30, 3: 120, 4: 240}  # minutes; edited in the admin
+SHIPPED_WINDOWS = {1: 15, 2: 30, 3: 120, 4: 240}  # minutes; the first migration copies them, and the admin edits them
+
+
+class NothingPromised(Exception):
+    """The tier promises no first response at all, so that no deadline can be said."""
+
+
+def promises_by_severity(tier: Tier) -> dict[int, Promise]:
+    """What the tier promises for each severity; empty when it promises nothing.
+
+    In a gap the promise of the next lighter severity holds, so that something worse never waits longer than something
+    lighter; below the lightest, the lightest holds.
+    """
+    promises = list(tier.promises.order_by("severity"))
+    if not promises:
+        return {}
+    return {
+        severity: next((each for each in promises if each.severity >= severity), promises[-1])
+        for severity in Severity.values
+    }
 
 
 def promise_for(tier: Tier, severity: int) -> Promise:
-    """The tier's first-response promise. Raises Promise.DoesNotExist where the catalogue has a gap."""
-    return tier.promises.get(severity=severity)
+    """The tier's first-response promise. Raises NothingPromised."""
+    promises = promises_by_severity(tier)
+    if severity not in promises:
+        raise NothingPromised
+    return promises[severity]
 
 
 def first_response_by(promise: Promise, calendar: Calendar, filed_at: datetime) -> datetime:
@@ -43,5 +65,6 @@ def halfway(start: datetime, end: datetime) -> datetime:
 
 
 def answer_by(ticket: Ticket, offered_at: datetime) -> datetime:
-    """The end of an offer's window."""
-    return offered_at + timedelta(minutes=OfferWindow.objects.get(severity=ticket.severity).minutes)
+    """The end of an offer's window: as edited in the admin, else as shipped."""
+    window = OfferWindow.objects.filter(severity=ticket.severity).first()
+    return offered_at + timedelta(minutes=window.minutes if window else SHIPPED_WINDOWS[ticket.severity])

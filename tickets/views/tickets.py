@@ -6,6 +6,7 @@ from collections.abc import Callable
 from email.utils import parseaddr
 from operator import attrgetter
 
+import structlog
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -17,8 +18,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from aegir_support import text
-from billing.entitlements import ChannelNotIncluded, NothingLeft, entitlement
-from billing.models import Contact, contact_of
+from aegir_support.calendars import NeverOpen
+from billing.entitlements import ChannelNotIncluded, Entitlement, NothingLeft, entitlement
+from billing.models import Contact, Promise, Severity, contact_of
 from members.access import signed_in
 from members.models import Member
 
@@ -35,9 +37,11 @@ from ..forms import (
 from ..models import Ticket
 from ..page import TicketPage
 from ..paging import Page
-from ..sla import SEVERITY_MEANINGS
+from ..sla import SEVERITY_MEANINGS, NothingPromised, promises_by_severity
 from ..steps import NotNow, NotYours
 from .answers import conflict
+
+log = structlog.get_logger()
 
 FILTERS = {
     "open": Ticket.objects.unsettled,
@@ -80,11 +84,13 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
             ticket = actions.file_ticket(contact, form.filing())
         except (NothingLeft, ChannelNotIncluded):
             return _ways_on(request, contact, typed=form, status=409)
+        except (NothingPromised, NeverOpen) as error:
+            log.warning("no first response can be promised", client=contact.client_id, reason=type(error).__name__)
+            return _no_deadline(request, form.filing())
         except NotYours as error:
             raise PermissionDenied from error
         messages.success(request, _("Filed. We are looking for the member who takes it."))
         return redirect("tickets:ticket", ticket.number)
-    promises = has.subscription.tier.promises.all() if has.subscription else []
     return render(
         request,
         "tickets/file_ticket.html",
@@ -92,8 +98,7 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
             "form": form,
             "entitlement": has,
             "client": contact.client,
-            "promises": promises,
-            "severity_meanings": _with_promises(promises),
+            "severity_meanings": _severity_meanings(has),
             "channel_meanings": CHANNEL_MEANINGS,
         },
         status=422 if form.errors else 200,
@@ -308,16 +313,33 @@ def _ways_on(
             "user"
         ),
         "typed": typed.cleaned_data if typed else {},
-        "write_to": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
+        "write_to": _our_address(),
     }
     return render(request, "tickets/nothing_left.html", facts, status=status)
 
 
-def _with_promises(promises: object) -> dict[str, str]:
-    """What each severity means, with the response the tier promises for it."""
-    within = {promise.severity: str(promise) for promise in promises}  # type: ignore[attr-defined]
-    return {
-        str(severity.value): _("%(meaning)s First response within %(within)s.")
-        % {"meaning": meaning, "within": within.get(severity.value, "–")}
-        for severity, meaning in SEVERITY_MEANINGS.items()
-    }
+def _no_deadline(request: HttpRequest, filing: actions.Filing) -> HttpResponse:
+    """Staff left a tier without promises, or business hours without an hour."""
+    sentence = _(
+        "We cannot say by when you would get a first response, because your tier or your business hours are not "
+        "fully set up. Nothing was filed, and no ticket is used. Please write to us at %(address)s."
+    ) % {"address": _our_address()}
+    typed = f"{filing.subject}\n\n{filing.description}"
+    return conflict(request, sentence, back=reverse("tickets:file_ticket"), typed=typed)
+
+
+def _our_address() -> str:
+    return parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+
+
+def _severity_meanings(has: Entitlement) -> dict[str, str]:
+    """What each severity means, with the first response the tier promises for it."""
+    promised = promises_by_severity(has.subscription.tier) if has.subscription else {}
+    return {str(each.value): _meaning(each, promised.get(each.value)) for each in SEVERITY_MEANINGS}
+
+
+def _meaning(severity: Severity, promise: Promise | None) -> str:
+    meaning = str(SEVERITY_MEANINGS[severity])
+    if promise is None:
+        return meaning
+    return _("%(meaning)s First response within %(within)s.") % {"meaning": meaning, "within": promise}
