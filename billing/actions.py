@@ -10,7 +10,7 @@ from django.db import transaction
 from members import actions as members
 from members.models import User
 
-from .models import Client, Contact, Grant, Pack, Subscription, Tier
+from .models import Client, Contact, Grant, Pack, Price, Promise, Subscription, Tier
 
 
 class NotAllowed(Exception):
@@ -55,6 +55,26 @@ def grant_pack(client: Client, pack: Pack, *, starts_on: date) -> Grant:
         starts_on=starts_on,
         ends_on=months_later(starts_on, pack.valid_months),
     )
+
+
+@transaction.atomic
+def new_version(tier: Tier) -> Tier:
+    """A copy of this version with its promises and prices, to be changed; running terms keep the old one (Tiers 2).
+
+    It takes the place of a version on sale at once; a copy of one that is off sale is off sale too.
+    """
+    versions = Tier.objects.filter(code=tier.code)
+    old = {each.pk: each for each in versions.select_for_update().order_by("pk")}[tier.pk]
+    versions.filter(pk=old.pk).update(on_sale=False)
+    facts = {field.name: getattr(old, field.name) for field in Tier._meta.fields if not field.primary_key}
+    new = Tier.objects.create(**{**facts, "version": versions.latest("version").version + 1})
+    Promise.objects.bulk_create(
+        Promise(tier=new, severity=each.severity, amount=each.amount, unit=each.unit) for each in old.promises.all()
+    )
+    Price.objects.bulk_create(
+        Price(tier=new, currency=each.currency, amount_cents=each.amount_cents) for each in old.prices.all()
+    )
+    return new
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -19,6 +20,7 @@ from .models import (
     Price,
     Promise,
     Server,
+    Severity,
     Subscription,
     Tier,
 )
@@ -28,12 +30,42 @@ class TierForm(forms.ModelForm[Tier]):
     channels = forms.MultipleChoiceField(choices=Channel, widget=forms.CheckboxSelectMultiple)
 
 
-class PromiseInline(admin.TabularInline[Promise, Tier]):
+class PromiseFormSet(forms.BaseInlineFormSet[Promise, Tier, forms.ModelForm[Promise]]):
+    """One promise for each severity; those still missing are asked for by name."""
+
+    default_error_messages = {"too_few_forms": _("Promise a first response for each of the four severities.")}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        there = {promise.severity for promise in self.get_queryset()}
+        self.initial_extra = [{"severity": each} for each in Severity.values if each not in there]
+
+
+class PartOfATier:
+    """What a version in use has is read; a change makes a new version (Tiers 2)."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Tier | None = None) -> bool:
+        return not _is_in_use(obj) and super().has_add_permission(request, obj)  # type: ignore[misc]
+
+    def has_change_permission(self, request: HttpRequest, obj: Tier | None = None) -> bool:
+        return not _is_in_use(obj) and super().has_change_permission(request, obj)  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Tier | None = None) -> bool:
+        return not _is_in_use(obj) and super().has_delete_permission(request, obj)  # type: ignore[misc]
+
+
+class PromiseInline(PartOfATier, admin.TabularInline[Promise, Tier]):
     model = Promise
+    formset = PromiseFormSet
     extra = 0
+    min_num = max_num = len(Severity)
+
+    def get_formset(self, request: HttpRequest, obj: Tier | None = None, **options: Any) -> Any:
+        may_change = self.has_change_permission(request, obj)
+        return super().get_formset(request, obj, validate_min=may_change, validate_max=may_change, **options)
 
 
-class TierPriceInline(admin.TabularInline[Price, Tier]):
+class TierPriceInline(PartOfATier, admin.TabularInline[Price, Tier]):
     model = Price
     exclude = ["pack"]
     extra = 0
@@ -41,10 +73,33 @@ class TierPriceInline(admin.TabularInline[Price, Tier]):
 
 @admin.register(Tier)
 class TierAdmin(admin.ModelAdmin[Tier]):
+    """Versions of what is sold. Once a client has one, only how it is shown and whether it is sold may change."""
+
     list_display = ["name", "version", "price_basis", "tickets_per_cpu", "on_sale"]
     list_filter = ["on_sale"]
     form = TierForm
     inlines = [PromiseInline, TierPriceInline]
+    actions = ["make_new_version"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tier | None = None) -> list[str]:
+        return [name for name in _TIER_FIELDS if name not in _ALWAYS_EDITABLE] if _is_in_use(obj) else []
+
+    @admin.action(description=_("Make a new version"), permissions=["add"])
+    def make_new_version(self, request: HttpRequest, tiers: QuerySet[Tier]) -> None:
+        for tier in tiers:
+            new = actions.new_version(tier)
+            facts = {"version": new.version, "tier": new.name}
+            self.message_user(
+                request, _("Version %(version)d of %(tier)s is made, as the one before: now change it.") % facts
+            )
+
+
+_TIER_FIELDS = [field.name for field in Tier._meta.fields if field.editable and not field.primary_key]
+_ALWAYS_EDITABLE = {"summary", "position", "on_sale"}
+
+
+def _is_in_use(tier: Tier | None) -> bool:
+    return tier is not None and tier.subscriptions.exists()
 
 
 class PackPriceInline(admin.TabularInline[Price, Pack]):
