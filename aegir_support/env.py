@@ -13,6 +13,11 @@ def text(name: str, default: str | None = None) -> str:
     return value
 
 
+def text_or_nothing(name: str, default: str) -> str:
+    """The variable's value, also where it is set to nothing; `default` only where it is not set at all."""
+    return os.environ.get(name, default)
+
+
 def flag(name: str, *, default: bool) -> bool:
     """True for 1, true, yes and on; False for 0, false, no and off, in any case."""
     value = os.environ.get(name, "").lower()

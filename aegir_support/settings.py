@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,8 @@ DEMO = DEPLOYMENT == "demo"
 
 # What this portal calls itself. Any project can run it under its own name.
 PROJECT_NAME = env.text("PROJECT_NAME", "Ægir Support")
+# Where users get the source of what runs here, as the AGPL asks of whoever has changed it; empty for no link.
+SOURCE_URL = env.text("SOURCE_URL", "")
 SITE_URL = env.text("SITE_URL", None if PRODUCTION else f"http://localhost:{env.number('PORT', 8000)}").rstrip("/")
 
 # Secrets and addresses
@@ -32,7 +35,7 @@ SECRET_KEY = env.text("SECRET_KEY", None if PRODUCTION else "not-a-secret-" * 5)
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", "")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", None if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", SITE_URL)
-LOCAL_DIR = Path(env.text("LOCAL_DIR", str(BASE_DIR / ".local" / ("test" if DEPLOYMENT == "test" else "demo"))))
+LOCAL_DIR = Path(env.text("LOCAL_DIR", str(BASE_DIR / ".local" / DEPLOYMENT)))
 
 # The demo and the tests bring their own PostgreSQL and Valkey; production names its servers.
 DATABASE_URL = env.text("DATABASE_URL", None if PRODUCTION else embedded.database_url(LOCAL_DIR))
@@ -104,9 +107,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         DATABASE_URL,
         pool_size=env.number("DATABASE_POOL_SIZE", 8),
         session={
-            "statement_timeout": env.text("DATABASE_STATEMENT_TIMEOUT", "15s"),
-            "lock_timeout": env.text("DATABASE_LOCK_TIMEOUT", "3s"),
-            "idle_in_transaction_session_timeout": env.text("DATABASE_IDLE_TIMEOUT", "30s"),
+            "statement_timeout": env.text_or_nothing("DATABASE_STATEMENT_TIMEOUT", "15s"),
+            "lock_timeout": env.text_or_nothing("DATABASE_LOCK_TIMEOUT", "3s"),
+            "idle_in_transaction_session_timeout": env.text_or_nothing("DATABASE_IDLE_TIMEOUT", "30s"),
         },
     )
 }
@@ -131,10 +134,23 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_BEAT_SCHEDULE_FILENAME = str(LOCAL_DIR / "beat-schedule")
+# Beat keeps its times in memory: every job finds its work in rows, so a restart has nothing to catch up with, and beat
+# needs no folder to write to.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+# A job that no worker took before the next one was due is dropped: after a day without workers there is one to do, not
+# thousands.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "drain the outbox": {"task": "aegir_support.tasks.drain_outbox", "schedule": timedelta(seconds=10)},
-    "sweep the queue": {"task": "tickets.tasks.sweep", "schedule": timedelta(seconds=30)},
+    "drain the outbox": {
+        "task": "aegir_support.tasks.drain_outbox",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 9},
+    },
+    "sweep the queue": {"task": "tickets.tasks.sweep", "schedule": timedelta(seconds=30), "options": {"expires": 25}},
+    "forget what was told": {
+        "task": "aegir_support.tasks.forget_outbox",
+        "schedule": crontab(hour="3", minute="20"),
+        "options": {"expires": 12 * 3600},
+    },
 }
 
 # Accounts
@@ -229,14 +245,15 @@ CONTENT_SECURITY_POLICY = {
 }
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_REDIRECT_EXEMPT = [r"^-/"]
-SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
-SECURE_HSTS_PRELOAD = PRODUCTION
+# The last two bind every host name below ours, and cannot be taken back for months.
+SECURE_HSTS_SECONDS = env.number("SECURE_HSTS_SECONDS", 31_536_000 if PRODUCTION else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.flag("SECURE_HSTS_PRELOAD", default=False)
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
-SESSION_COOKIE_SECURE = SECURE_SSL_REDIRECT
+SESSION_COOKIE_SECURE = PRODUCTION  # also where a proxy redirects in our place
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT
+CSRF_COOKIE_SECURE = PRODUCTION
 CSRF_FAILURE_VIEW = "aegir_support.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 

@@ -1,8 +1,13 @@
 import logging
+import os
+import subprocess
+import sys
+from datetime import timedelta
 
 import pytest
 import structlog
 from celery.contrib.testing.worker import start_worker
+from django.conf import settings
 from structlog.contextvars import bound_contextvars
 
 from aegir_support import celery_app, logs
@@ -60,6 +65,36 @@ def test_jobs_are_kept_until_they_are_done():
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     assert conf.task_time_limit < conf.broker_transport_options["visibility_timeout"]
+
+
+def test_jobs_do_not_pile_up_while_no_worker_takes_them():
+    for entry in celery_app.conf.beat_schedule.values():
+        every = entry["schedule"] if isinstance(entry["schedule"], timedelta) else timedelta(days=1)
+        assert timedelta(seconds=entry["options"]["expires"]) < every
+
+
+@pytest.mark.processes
+def test_beat_starts_where_it_may_write_nothing(broker, tmp_path):
+    empty = tmp_path / "nothing here"
+    empty.mkdir(mode=0o500)
+    with (tmp_path / "log").open("wb") as log:
+        words = ["celery", "-A", "aegir_support", "--workdir", str(settings.BASE_DIR), "beat", "--loglevel", "DEBUG"]
+        env = os.environ | {
+            "LOCAL_DIR": str(empty / "missing"),
+            "LOG_LEVEL": "DEBUG",
+            "PYTHONPATH": str(settings.BASE_DIR),
+        }
+        beat = subprocess.Popen([sys.executable, "-m", *words], env=env, cwd=empty, stdout=log, stderr=log)
+    try:
+        with celery_app.connection_for_read() as connection:
+            queue = connection.SimpleQueue("celery")
+            message = queue.get(timeout=25)
+            assert message.headers["task"] == "aegir_support.tasks.drain_outbox"
+            assert message.headers["expires"]
+    finally:
+        beat.kill()
+        beat.wait()
+    assert list(empty.iterdir()) == []
 
 
 def test_every_scheduled_job_exists():

@@ -72,6 +72,21 @@ def test_options_of_the_address_come_after_ours_and_so_win():
 
 
 @pytest.mark.parametrize(
+    ("url", "asked"),
+    [("postgresql:///support", None), ("postgresql:///support?options=-c%20work_mem%3D8MB", "-c work_mem=8MB")],
+)
+def test_settings_without_a_value_are_not_asked_for(url, asked):
+    entry = addresses.django_database(url, pool_size=0, session={"lock_timeout": "", "statement_timeout": ""})
+    assert entry["OPTIONS"].get("options") == asked
+
+
+@pytest.mark.parametrize(("pool_size", "disabled"), [(0, True), (8, False)])
+def test_a_pool_of_others_gets_no_cursor_that_outlives_its_transaction(pool_size, disabled):
+    entry = addresses.django_database("postgresql:///support", pool_size=pool_size, session={})
+    assert entry["DISABLE_SERVER_SIDE_CURSORS"] is disabled
+
+
+@pytest.mark.parametrize(
     ("redis", "broker"),
     [
         ("redis://valkey.example:6379/1", "redis://valkey.example:6379/1"),
