@@ -3,5 +3,5 @@ from django.http import HttpRequest
 
 
 def project(request: HttpRequest) -> dict[str, object]:
-    """What every page may name: the project, and whether this is a demo."""
-    return {"project_name": settings.PROJECT_NAME, "is_demo": settings.DEMO}
+    """What every page may name: the project, where its source is, and whether this is a demo."""
+    return {"project_name": settings.PROJECT_NAME, "source_url": settings.SOURCE_URL, "is_demo": settings.DEMO}
