@@ -284,7 +284,7 @@ def test_a_representative_who_joins_later_gets_the_next_offer(hal, cleo, lima):
 @pytest.mark.parametrize(
     ("answer", "subject"),
     [(handout.accept, "Veldwerk took over #"), (handout.refuse, "stays yours")],
-    ids=["yes", "no"],
+    ids=["accepted", "refused"],
 )
 def test_whoever_offered_a_hand_over_hears_the_answer(hal, ana, bo, veldwerk, answer, subject):
     ticket = handout.accept(offer_of(file(hal)), ana)
