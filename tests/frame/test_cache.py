@@ -1,0 +1,90 @@
+"""Pages go on while the cache is away."""
+
+import socket
+import time
+
+import pytest
+from django.core.cache import caches
+
+from aegir_support import cache as frame_cache
+from aegir_support.demo import PASSWORD
+from aegir_support.embedded import Valkey
+
+LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,2/5m/key"}
+
+
+@pytest.fixture(autouse=True)
+def rested(monkeypatch):
+    monkeypatch.setattr(frame_cache._Away, "quiet_until", 0.0)
+    monkeypatch.setattr(frame_cache._Away, "complain_after", 0.0)
+
+
+def use(settings, address):
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": address}}
+
+
+@pytest.fixture
+def valkey(tmp_path, settings):
+    with Valkey(tmp_path) as server:
+        use(settings, server.url)
+        yield server
+
+
+def log_in(browser, person, password=PASSWORD):
+    return browser.post("/accounts/login/", {"login": person.user.email, "password": password})
+
+
+@pytest.mark.processes
+def test_people_log_in_while_the_cache_is_away_and_limits_count_again_afterwards(browse, hal, settings, valkey, caplog):
+    settings.ACCOUNT_RATE_LIMITS = LIMITS
+    valkey.stop()
+    for _ in range(4):
+        assert log_in(browse(), hal, "wrong").status_code == 200
+    answer = log_in(browse(), hal)
+    assert (answer.status_code, answer["Location"]) == (302, "/home/")
+    assert sum("cache away" in record.getMessage() for record in caplog.records) == 1
+
+    valkey.start()
+    frame_cache._Away.quiet_until = 0.0
+    for _ in range(3):
+        answer = log_in(browse(), hal, "wrong")
+    assert "Too many failed login attempts" in answer.content.decode()
+
+
+@pytest.mark.processes
+def test_everything_is_a_miss_while_the_cache_is_away(valkey):
+    cache = caches["default"]
+    cache.set("kept", 1)
+    valkey.stop()
+    assert cache.get("kept", "nothing") == "nothing"
+    assert cache.get_many(["kept"]) == {}
+    assert "kept" not in cache
+    assert cache.add("lock", 1) is True
+    assert cache.touch("kept") is cache.delete("kept") is cache.clear() is False
+    assert cache.set_many({"kept": 2}) == []
+    cache.delete_many(["kept"])
+    with pytest.raises(ValueError, match="away"):
+        cache.incr("kept")
+    assert cache.get_or_set("kept", 3) == 3
+
+
+@pytest.mark.processes
+def test_the_cache_works_while_it_is_there(valkey):
+    cache = caches["default"]
+    assert cache.add("kept", 1)
+    assert not cache.add("kept", 2)
+    assert cache.incr("kept") == 2
+    assert cache.get_many(["kept", "other"]) == {"kept": 2}
+    assert cache.touch("kept")
+    assert cache.delete("kept")
+
+
+def test_a_cache_that_hangs_is_waited_for_once(settings, tmp_path):
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(tmp_path / "mute.sock"))
+        mute.listen()
+        use(settings, f"unix://{tmp_path}/mute.sock?db=0")
+        started = time.monotonic()
+        for _ in range(10):
+            assert caches["default"].get("kept") is None
+        assert time.monotonic() - started < 3
