@@ -149,7 +149,6 @@ def is_outage(error: BaseException) -> bool:
 def _error_page(status: int, template: str = "") -> HttpResponse:
     words = {
         "project_name": settings.PROJECT_NAME,
-        "source_url": settings.SOURCE_URL,
         "is_demo": settings.DEMO,
         "request_id": logs.request_id(),
         "status": status,
