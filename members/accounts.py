@@ -5,11 +5,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import ResetPasswordKeyForm
 from allauth.core import context as allauth_context
 from django.conf import settings
 from django.http import HttpRequest
 
 from aegir_support import mail
+
+from . import actions
+
+
+class ChoosePasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
+    """What the link in an invitation or after a forgotten password opens. Who gets here has read our mail."""
+
+    def save(self) -> None:
+        super().save()
+        actions.prove_address(self.user)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from allauth.account.forms import default_token_generator
 from allauth.account.models import EmailAddress
 from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.urls import reverse
 
 from aegir_support import mail
@@ -28,17 +28,45 @@ class NotAheadOfUs(Exception):
 @transaction.atomic
 def invite(email: str, name: str, *, time_zone: str = "UTC") -> User:
     """Make an account that opens with the link in the mail, where its owner chooses a password. Raises AlreadyHere."""
-    if User.objects.filter(email=email.lower()).exists():
+    if is_taken(email):
         raise AlreadyHere
-    user = User.objects.create_user(email, name=name, time_zone=time_zone)
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(email, name=name, time_zone=time_zone)
+    except IntegrityError as error:  # the same invitation was sent at the same moment
+        raise AlreadyHere from error
     send_invitation(user)
     return user
 
 
+def is_taken(email: str, *, besides: User | None = None) -> bool:
+    """Somebody else logs in with this address, or has proved that it is theirs as well."""
+    people = User.objects.filter(email=email.lower())
+    addresses = EmailAddress.objects.filter(email=email.lower(), verified=True)
+    if besides:
+        people, addresses = people.exclude(pk=besides.pk), addresses.exclude(user=besides)
+    return people.exists() or addresses.exists()
+
+
+@transaction.atomic
+def keep_address(user: User) -> None:
+    """Bring the address that allauth knows into line with the person's own, unproved where it is new."""
+    # A former address is deleted rather than changed: a link sent to it would confirm what its row then says.
+    EmailAddress.objects.filter(user=user, primary=True).exclude(email=user.email).delete()
+    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True})
+
+
+def prove_address(user: User) -> None:
+    """A link that was mailed to this person has been used. Of several addresses nobody knows which it reached."""
+    addresses = list(EmailAddress.objects.filter(user=user))
+    if len(addresses) == 1 and addresses[0].can_set_verified():
+        EmailAddress.objects.filter(pk=addresses[0].pk).update(verified=True, primary=True)
+
+
+@transaction.atomic
 def send_invitation(user: User) -> None:
-    """Mail a link that proves the address and sets the first password; it works once and for a few days."""
-    # The link reaches only the owner of the address, so choosing a password through it verifies the address too.
-    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    """Mail a link that proves the address and sets the password; it works once and for a few days."""
+    keep_address(user)
     token = default_token_generator.make_token(user)
     link = reverse("account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(user), "key": token})
     mail.send(

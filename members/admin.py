@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
@@ -14,7 +15,10 @@ from .models import Calendar, CalendarSpan, Duty, Member, Queue, Representative,
 
 class UserForm(ModelForm[User]):
     def clean_email(self) -> str:
-        return str(self.cleaned_data["email"]).lower()
+        email = str(self.cleaned_data["email"]).lower()
+        if actions.is_taken(email, besides=self.instance if self.instance.pk else None):
+            raise ValidationError(_("Somebody already uses this e-mail address."))
+        return email
 
 
 @admin.register(User)
@@ -36,6 +40,8 @@ class UserAdmin(admin.ModelAdmin[User]):
         if not change:
             actions.send_invitation(obj)
             messages.info(request, _("An invitation is on its way to %(email)s.") % {"email": obj.email})
+        elif "email" in form.changed_data:
+            actions.keep_address(obj)
 
     @admin.action(description=_("Send an invitation to choose a password"))
     def invite(self, request: HttpRequest, people: QuerySet[User]) -> None:
