@@ -41,7 +41,7 @@ class _Client(RedisCacheClient):
         # "It was not there", or locks would be waited for and every code of a second factor would count as used.
         return _ask(super().add, *args, otherwise=True)
 
-    def get(self, key: str, default: Any) -> Any:
+    def get(self, key: Any, default: Any) -> Any:
         return _ask(super().get, key, default, otherwise=default)
 
     def set(self, *args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The outermost layers of each request: its id and its line in the log, and a calm answer to an outage."""
+"""The layers around each view: its id and its line in the log, probes, a calm answer to an outage, and log-in."""
 
 import re
 import time
@@ -7,10 +7,16 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
+from django.utils.http import urlencode
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from . import logs
-from .views import is_outage, unavailable
+from .views import health, is_outage, ready, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +47,18 @@ class RequestIdMiddleware:
         tell("request", method=request.method, route=logs.route(request), status=response.status_code, ms=ms)
 
 
+class ProbeMiddleware:
+    """Answer probes by whatever name: a load balancer asks for the machine's own number, which no list holds."""
+
+    _probes = {"/-/health": health, "/-/ready": ready}
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._probes.get(request.path_info, self.get_response)(request)
+
+
 class OutageMiddleware:
     """Answer 503 and "try again in five seconds" where a view met a database that is away or too busy.
 
@@ -59,3 +77,16 @@ class OutageMiddleware:
             return None
         log.error("database away or too busy", route=logs.route(request), error=str(exception).strip())
         return unavailable()
+
+
+class LogInMiddleware(LoginRequiredMiddleware):
+    """Where a part of a page finds the session ended, lead the whole page to log-in, not the form into the page."""
+
+    def handle_no_permission(  # type: ignore[override]  # a redirect that htmx makes is no redirect to Django
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
+        htmx = HtmxDetails(request)
+        if not htmx:
+            return super().handle_no_permission(request, view_func)
+        query = urlencode({self.get_redirect_field_name(view_func): htmx.current_url_abs_path or "/"})
+        return HttpResponseClientRedirect(f"{resolve_url(self.get_login_url(view_func))}?{query}")

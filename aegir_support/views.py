@@ -4,6 +4,8 @@ Error pages are drawn without the request: whatever broke it, the database inclu
 """
 
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import psycopg
@@ -47,16 +49,36 @@ def health(request: HttpRequest) -> HttpResponse:
 @never_cache
 def ready(request: HttpRequest) -> JsonResponse:
     """Whether all that this process needs is there. Deployments and monitoring ask here; it answers within 2 s."""
+    state = _Readiness.now()
+    return JsonResponse(state, status=200 if set(state.values()) == {"ok"} else 503)
+
+
+class _Readiness:
+    """What was found a moment ago. Anybody may ask, so one process looks once a second however many do."""
+
+    lock = threading.Lock()
+    good_until = 0.0
+    state: dict[str, str] = {}
+
+    @classmethod
+    def now(cls) -> dict[str, str]:
+        with cls.lock:
+            if time.monotonic() >= cls.good_until:
+                cls.state = _look()
+                cls.good_until = time.monotonic() + 1
+            return cls.state
+
+
+def _look() -> dict[str, str]:
     checks = {"database": _ask_database, "broker": _ask_broker, "migrations": _ask_migrations}
     pool = ThreadPoolExecutor(len(checks), thread_name_prefix="ready")
     asked = {name: pool.submit(check) for name, check in checks.items()}
     answered, _late = wait(asked.values(), timeout=1.8)
     pool.shutdown(wait=False)
-    state = {
+    return {
         name: "ok" if answer in answered and answer.exception() is None and answer.result() else "missing"
         for name, answer in asked.items()
     }
-    return JsonResponse(state, status=200 if set(state.values()) == {"ok"} else 503)
 
 
 def _ask_database() -> bool:

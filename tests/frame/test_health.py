@@ -3,10 +3,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings as django_settings
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from aegir_support import views
 from aegir_support.addresses import broker_url
@@ -15,12 +18,38 @@ from aegir_support.addresses import broker_url
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch):
     monkeypatch.setattr(views._Migrations, "applied", False)
+    monkeypatch.setattr(views._Readiness, "good_until", 0.0)
 
 
 def test_a_living_process_says_ok_and_asks_nobody(client):
     response = client.get("/-/health")
     assert (response.status_code, response.content) == (200, b"ok")
     assert "no-store" in response["Cache-Control"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("address", ["/-/health", "/-/ready"])
+def test_a_probe_may_use_any_host_name(client, address):
+    response = client.get(address, headers={"Host": "10.0.0.7:8000"})
+    assert response.status_code == 200
+    assert response["Content-Security-Policy"]
+    assert response["X-Request-ID"]
+    assert client.post(address, headers={"Host": "10.0.0.7:8000"}).status_code == 405
+    assert client.get("/", headers={"Host": "10.0.0.7:8000"}).status_code == 400
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_ask_at_once_cost_one_look(client, monkeypatch):
+    looks = []
+    look = views._look
+    monkeypatch.setattr(views, "_look", lambda: looks.append(1) or look())
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: Client().get("/-/ready").status_code, range(24)))
+    assert answers == 24 * [200]
+    assert len(looks) == 1
+    time.sleep(1)
+    client.get("/-/ready")
+    assert len(looks) == 2
 
 
 @pytest.mark.django_db(transaction=True)
