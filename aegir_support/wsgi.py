@@ -4,3 +4,18 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegir_support.settings")
 application = get_wsgi_application()
+
+
+def _warm_up() -> None:
+    """Load now what the first people would else wait for, all of them for the same third of a second of one core."""
+    from django.conf import settings  # noqa: PLC0415 - only when Django is set up
+    from django.template.loader import get_template  # noqa: PLC0415
+    from django.urls import reverse  # noqa: PLC0415
+
+    reverse("landing")  # loads every address and with it every view
+    for folder in settings.TEMPLATES[0]["DIRS"]:
+        for page in folder.rglob("*.html"):
+            get_template(str(page.relative_to(folder)))
+
+
+_warm_up()
