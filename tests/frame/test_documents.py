@@ -1,11 +1,13 @@
 """What the documents say is so."""
 
+import importlib.util
 import itertools
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = re.compile(
@@ -22,6 +24,10 @@ def ours(*endings):
     ).stdout.split("\0")
     names = [name for name in listed if name.endswith(endings) and not name.startswith("static/vendor/")]
     return [ROOT / name for name in names if (ROOT / name).is_file()]
+
+
+def pieces_of_code(path):
+    return re.findall(r"```.*?```|`[^`\n]+`", path.read_text(), re.DOTALL)
 
 
 def test_every_variable_the_settings_read_is_in_the_example_and_no_other():
@@ -52,10 +58,39 @@ def test_every_sentence_of_the_founding_thread_that_is_cited_exists():
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_every_make_command_that_is_named_exists(name):
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    code = re.findall(r"```.*?```|`[^`\n]+`", (ROOT / name).read_text(), re.DOTALL)
-    named = {target for piece in code for target in re.findall(r"\bmake ([a-z][a-z-]*)", piece)}
+    named = {target for piece in pieces_of_code(ROOT / name) for target in re.findall(r"\bmake ([a-z][a-z-]*)", piece)}
     assert named
     assert named <= targets
+
+
+def test_every_command_of_manage_that_is_named_exists():
+    named = {
+        (path.name, command)
+        for path in ours(".md")
+        for piece in pieces_of_code(path)
+        for command in re.findall(r"\bmanage\.py ([a-z][a-z_]*)", piece)
+    }
+    assert ("operations.md", "migrate") in named
+    assert {command for _path, command in named} <= set(get_commands())
+
+
+def test_every_program_that_operations_start_is_installed():
+    programs = {
+        program
+        for piece in pieces_of_code(ROOT / "docs/operations.md")
+        for program in re.findall(r"\.venv/bin/(\w+)", piece)
+    }
+    assert programs == {"pip", "python", "granian", "celery"}
+    for program in programs:
+        assert importlib.util.find_spec(program) or program == "python"
+
+
+def test_every_variable_that_the_documents_name_is_read():
+    read = set(READ.findall((ROOT / "aegir_support/settings.py").read_text()))
+    known = re.compile("^(DATABASE|EMAIL|SECURE|TRUSTED|SECRET|SITE|SOURCE|LOCAL)_[A-Z_]+")
+    for piece in pieces_of_code(ROOT / "docs/operations.md"):
+        if named := known.match(piece.strip("`")):
+            assert named[0] in read
 
 
 def test_every_target_of_the_makefile_is_explained_by_make_itself():
