@@ -29,6 +29,7 @@ PROJECT_NAME = env.text("PROJECT_NAME", "Ægir Support")
 # Where users get the source of what runs here, as the AGPL asks of whoever has changed it; empty for no link.
 SOURCE_URL = env.text("SOURCE_URL", "")
 SITE_URL = env.text("SITE_URL", None if PRODUCTION else f"http://localhost:{env.number('PORT', 8000)}").rstrip("/")
+FORUM_URL = env.text("FORUM_URL", "" if PRODUCTION else "https://forum.aegir.example/")
 
 # Secrets and addresses
 SECRET_KEY = env.text("SECRET_KEY", None if PRODUCTION else "not-a-secret-" * 5)

@@ -145,6 +145,16 @@ class Pack(models.Model):
         return ngettext("%(n)d ticket", "%(n)d tickets", self.tickets) % {"n": self.tickets}
 
 
+class PriceQuerySet(models.QuerySet["Price"]):
+    def on_sale(self) -> PriceQuerySet:
+        return self.filter(Q(tier__on_sale=True) | Q(pack__on_sale=True))
+
+    def currencies(self) -> list[str]:
+        """Each currency once, in the order in which it was first priced."""
+        first = self.values("currency").annotate(first=models.Min("pk")).order_by("first")
+        return list(first.values_list("currency", flat=True))
+
+
 class Price(models.Model):
     """What a tier or a pack costs in one currency, net of tax. Nothing is converted."""
 
@@ -152,6 +162,8 @@ class Price(models.Model):
     pack = models.ForeignKey(Pack, models.CASCADE, related_name="prices", null=True, blank=True)
     currency = models.CharField(_("currency"), max_length=3)
     amount_cents = models.PositiveIntegerField(_("price in cents"))
+
+    objects = PriceQuerySet.as_manager()
 
     class Meta:
         ordering = ["currency"]
@@ -169,16 +181,6 @@ class Price(models.Model):
         return f"{self.tier or self.pack}: {self.amount_cents} {self.currency}"
 
 
-class ClientQuerySet(models.QuerySet["Client"]):
-    def visible_to(self, user: Visitor) -> ClientQuerySet:
-        """Their own client for a contact; every client for whoever keeps the books or coordinates."""
-        if not is_person(user):
-            return self.none()
-        if user.is_bookkeeper or user.is_coordinator or user.is_staff:
-            return self
-        return self.filter(contacts__user=user)
-
-
 class Client(models.Model):
     """An organisation that buys support."""
 
@@ -187,8 +189,6 @@ class Client(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     calendar = models.ForeignKey(Calendar, models.PROTECT, verbose_name=_("business hours"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = ClientQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -241,6 +241,11 @@ class Contact(models.Model):
     def may_file(self) -> bool:
         """A watcher reads; everybody else may ask."""
         return self.role != self.Role.WATCHER
+
+    @property
+    def sees_all(self) -> bool:
+        """False for somebody who sees only what they filed themselves."""
+        return self.sees == self.Sees.ALL
 
     @property
     def may_invite(self) -> bool:
@@ -314,6 +319,10 @@ class DateRange(Func):
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     def in_force(self, on: date) -> SubscriptionQuerySet:
         return self.filter(starts_on__lte=on, ends_on__gt=on)
+
+    def coming(self, on: date) -> SubscriptionQuerySet:
+        """Terms that are entered and have not begun, the next one first."""
+        return self.filter(starts_on__gt=on).select_related("tier").order_by("starts_on")
 
 
 class Subscription(models.Model):
@@ -425,6 +434,12 @@ class Grant(models.Model):
         return None if self.tickets is None else self.tickets - self.used
 
 
+class ChargeQuerySet(models.QuerySet["Charge"]):
+    def counts(self) -> dict[str, int]:
+        """How many are `held`, `charged` and `released`."""
+        return self.aggregate(**{state: models.Count("pk", filter=Q(state=state)) for state in Charge.State.values})
+
+
 class Charge(models.Model):
     """One piece of work's use of one ticket of a grant. `key` names the work, such as `ticket:1043`."""
 
@@ -439,6 +454,8 @@ class Charge(models.Model):
     reason = models.CharField(_("reason"), max_length=40, blank=True)
     held_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ChargeQuerySet.as_manager()
 
     class Meta:
         ordering = ["-held_at"]

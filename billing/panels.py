@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from aegir_support import calendars
@@ -36,10 +35,5 @@ def books(user: User) -> Facts | None:
     """The bookkeeper's first look: terms in force, and what tickets used."""
     if not user.is_bookkeeper:
         return None
-    counts = Charge.objects.aggregate(
-        held=Count("pk", filter=Q(state=Charge.State.HELD)),
-        charged=Count("pk", filter=Q(state=Charge.State.CHARGED)),
-        released=Count("pk", filter=Q(state=Charge.State.RELEASED)),
-    )
     terms = Subscription.objects.in_force(calendars.today()).count()
-    return {**counts, "terms": terms, "heading": _("The books at a glance")}
+    return {**Charge.objects.counts(), "terms": terms, "heading": _("The books at a glance")}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
@@ -9,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from aegir_support import calendars
 from members.access import signed_in
 from members.actions import AlreadyHere
 
@@ -17,15 +19,16 @@ from .entitlements import entitlement
 from .forms import InviteForm
 from .models import Charge, Contact, Grant, Pack, Price, Server, Severity, Subscription, Tier, contact_of
 
-CURRENCIES = ["USD", "CAD", "EUR"]
+LISTED = 100  # the latest rows of a list that is looked at rather than searched
 
 
 @require_safe
 @login_not_required
 def pricing(request: HttpRequest) -> HttpResponse:
     """The public price list, in the currency asked for (B3, B36)."""
+    currencies = Price.objects.on_sale().currencies()
     currency = request.GET.get("currency", "")
-    currency = currency if currency in CURRENCIES else CURRENCIES[0]
+    currency = currency if currency in currencies else next(iter(currencies), "")
     prices = Prefetch("prices", Price.objects.filter(currency=currency), to_attr="price_now")
     return render(
         request,
@@ -34,7 +37,7 @@ def pricing(request: HttpRequest) -> HttpResponse:
             "tiers": Tier.objects.on_sale().prefetch_related(prices, "promises"),
             "packs": Pack.objects.filter(on_sale=True).prefetch_related(prices),
             "currency": currency,
-            "currencies": CURRENCIES,
+            "currencies": currencies,
             "severities": Severity.choices,
         },
     )
@@ -44,14 +47,19 @@ def pricing(request: HttpRequest) -> HttpResponse:
 def subscription(request: HttpRequest) -> HttpResponse:
     """What a client has: the term, each grant with what is left of it, and what each ticket used."""
     contact = _contact_or_404(request)
-    charges = Charge.objects.filter(grant__client=contact.client).select_related("grant").order_by("-held_at")
+    charges = Charge.objects.filter(grant__client=contact.client)
+    client = contact.client
     return render(
         request,
         "billing/subscription.html",
         {
-            "client": contact.client,
-            "entitlement": entitlement(contact.client),
-            "charges": charges[:50],
+            "client": client,
+            "entitlement": entitlement(client),
+            "next_term": client.subscriptions.coming(calendars.today()).first(),
+            "charges": charges.select_related("grant").order_by("-held_at")[:LISTED] if contact.sees_all else [],
+            "counts": None if contact.sees_all else charges.counts(),
+            "limit": LISTED,
+            "forum": settings.FORUM_URL,
         },
     )
 
@@ -99,15 +107,16 @@ def books(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     if not user.is_bookkeeper:
         raise PermissionDenied
+    terms = Subscription.objects.select_related("client", "tier", "grant")
+    other_grants = Grant.objects.exclude(kind=Grant.Kind.TERM).select_related("client", "given_by")
     return render(
         request,
         "billing/books.html",
         {
-            "subscriptions": Subscription.objects.select_related("client", "tier", "grant").order_by(
-                "client__name", "-starts_on"
-            ),
-            "other_grants": Grant.objects.exclude(kind=Grant.Kind.TERM).select_related("client", "given_by"),
-            "charges": Charge.objects.select_related("grant__client").order_by("-held_at")[:100],
+            "subscriptions": terms.order_by("-starts_on", "client__name")[:LISTED],
+            "other_grants": other_grants.order_by("-starts_on", "-pk")[:LISTED],
+            "charges": Charge.objects.select_related("grant__client").order_by("-held_at")[:LISTED],
+            "limit": LISTED,
         },
     )
 

@@ -1,6 +1,8 @@
 """What billing shows, and to whom."""
 
 import csv
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from aegir_support import calendars
 from aegir_support.models import Outbox
 from aegir_support.money import format_money
 from billing import entitlements, panels
-from billing.actions import grant_pack
-from billing.models import Charge, Client, Contact, Grant, Installation, Pack, Server, Tier
+from billing.actions import grant_pack, grant_term, start_subscription
+from billing.models import Charge, Client, Contact, Grant, Installation, Pack, Price, Server, Subscription, Tier
 from members.models import User
 from referrals import panels as referral_panels
 from tests.tickets.filing import file
+from tickets.page import RELEASED_BECAUSE
 
 TODAY = calendars.today()
 CLIENT_PAGES = ["subscription", "servers", "contacts"]
@@ -62,6 +65,15 @@ def test_the_price_page_says_where_the_money_goes(browse):
     page = words(browse().get(reverse("billing:pricing")))
     for share in ["70 %", "20 %", "10 %"]:
         assert share in page
+
+
+def test_currencies_are_those_on_sale(browse):
+    Price.objects.filter(currency="USD").delete()
+    Price.objects.create(tier=Tier.objects.get(code="premium"), currency="SEK", amount_cents=100)
+    Tier.objects.filter(code="premium").update(on_sale=False)
+    page = words(browse().get(reverse("billing:pricing")))
+    assert re.findall(r'href="\?currency=(\w+)"', page) == ["CAD", "EUR"]
+    assert '<a href="?currency=CAD" aria-current="page">' in page
 
 
 @pytest.mark.parametrize("currency", ["", "XXX", "eur", "<script>", "USD\0"])
@@ -131,7 +143,7 @@ def test_a_released_ticket_says_why_in_plain_words(browse, hal, riverbank):
     ticket = file(hal)
     entitlements.release(riverbank, ticket.charge_key, "out")
     page = words(browse(hal).get(reverse("billing:subscription")))
-    assert "outside of what support covers" in page
+    assert "it is outside what your tier covers" in page
     assert f"#{ticket.number}" in page
     assert "ticket:" not in page
 
@@ -143,12 +155,43 @@ def test_every_reason_is_said(reason):
     assert said not in {"defect", "question", "duplicate"}
 
 
+@pytest.mark.parametrize(("reason", "because"), RELEASED_BECAUSE.items())
+def test_a_reason_is_said_as_on_its_ticket(reason, because):
+    assert render_to_string("billing/_reason.html", {"reason": reason}).strip() == str(because)
+
+
 def test_at_nothing_left_the_ways_on_are_said(browse, iris, dovetail):
     for _ in range(3):
         file(iris)
     page = words(browse(iris).get(reverse("billing:subscription")))
     assert "0 of 3 tickets left" in page
-    assert "four ways on" in page
+    assert f'<a href="{settings.FORUM_URL}">The forum</a> costs no ticket.' in page
+    ends_on = dovetail.subscriptions.get().ends_on
+    assert f"Your term ends on {ends_on:%-d %B %Y}. The next one brings new tickets, once it is bought." in page
+
+
+def test_at_nothing_left_the_next_term_is_said_once_it_is_entered(browse, iris, dovetail):
+    for _ in range(3):
+        file(iris)
+    term = dovetail.subscriptions.get()
+    start_subscription(dovetail, term.tier, cpus=1, starts_on=term.ends_on, ends_on=term.ends_on + timedelta(days=30))
+    page = words(browse(iris).get(reverse("billing:subscription")))
+    assert f"Your next term, Basic, begins on {term.ends_on:%-d %B %Y}." in page
+
+
+def test_whoever_sees_only_their_own_reads_numbers_alone(browse, gita, hal, riverbank):
+    Contact.objects.filter(pk=hal.pk).update(sees=Contact.Sees.OWN)
+    held, charged, released = (file(who) for who in [gita, hal, gita])
+    entitlements.charge(riverbank, charged.charge_key)
+    entitlements.release(riverbank, released.charge_key, "defect")
+    page = words(browse(hal).get(reverse("billing:subscription")))
+    for ticket in [held, charged, released]:
+        assert f"#{ticket.number}" not in page
+    assert "defect of the product" not in page
+    for label in ["Counted", "Set aside, not decided", "Given back"]:
+        assert label in page
+    assert "these are the numbers of all" in page
+    assert "these are the numbers of all" not in words(browse(gita).get(reverse("billing:subscription")))
 
 
 def test_without_a_subscription_the_page_says_what_still_holds(browse, hal, riverbank):
@@ -281,6 +324,35 @@ def test_empty_books_say_what_will_stand_there(browse, edda):
     page = words(browse(edda).get(reverse("billing:books")))
     for said in ["No term has been bought yet", "No pack has been bought yet", "No ticket has used anything yet"]:
         assert said in page
+
+
+def test_the_books_list_the_latest_hundred_of_each(browse, edda, riverbank, finn):
+    facts = {"client": riverbank, "kind": "staff", "tickets": 1, "given_by": finn}
+    days = [TODAY - timedelta(days=day) for day in range(101)]
+    grants = [Grant(reason=f"Reason {day}.", starts_on=day, ends_on=day + timedelta(days=400), **facts) for day in days]
+    Grant.objects.bulk_create(grants[:99])
+    assert "These are the latest 100" not in words(browse(edda).get(reverse("billing:books")))
+    Grant.objects.bulk_create(grants[99:])
+    page = words(browse(edda).get(reverse("billing:books")))
+    assert page.count("These are the latest 100; what is older is not listed here.") == 1
+    assert f"Reason {days[99]}." in page
+    assert f"Reason {days[100]}." not in page
+
+
+def test_the_books_list_the_latest_hundred_terms(browse, edda, riverbank):
+    tier = riverbank.subscriptions.get().tier
+    ended = riverbank.subscriptions.get().starts_on
+    terms = [
+        Subscription(
+            client=riverbank, tier=tier, cpus=1, starts_on=ended - timedelta(n + 1), ends_on=ended - timedelta(n)
+        )
+        for n in range(101)
+    ]
+    for term in Subscription.objects.bulk_create(terms):
+        grant_term(term)
+    page = words(browse(edda).get(reverse("billing:books")))
+    assert "These are the latest 100" in page
+    assert page.count('<th scope="row">Riverbank Library') == 99  # and Dovetail's
 
 
 # One row or three: the same queries

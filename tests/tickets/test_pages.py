@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from billing.actions import start_subscription
 from billing.models import Charge, Contact, Grant
 from members.actions import go_away
 from members.models import Member
@@ -140,8 +142,27 @@ def test_at_zero_every_way_on_is_offered(browse, hal, gita, riverbank):
     Grant.objects.filter(client=riverbank).update(used=40)
     answer = browse(hal).get("/tickets/new/")
     assert heading(answer) == "All 40 tickets are used"
-    for way in ["Buy a pack", "Take a larger tier", "Ask the forum", "Wait for the renewal", gita.user.email]:
+    for way in ["Buy a pack", "Take a larger tier", "Ask the forum", "Wait for the next term", gita.user.email]:
         assert way in words(answer)
+    assert f'href="{settings.FORUM_URL}"' in answer.content.decode()
+
+
+def test_a_project_without_a_forum_sends_nobody_there(browse, hal, riverbank, settings):
+    settings.FORUM_URL = ""
+    Grant.objects.filter(client=riverbank).update(used=40)
+    assert "Ask the forum" not in words(browse(hal).get("/tickets/new/"))
+
+
+def test_at_zero_only_a_term_that_is_entered_is_said_to_begin(browse, hal, riverbank):
+    Grant.objects.filter(client=riverbank).update(used=40)
+    term = riverbank.subscriptions.get()
+    page = words(browse(hal).get("/tickets/new/"))
+    assert f"Your term ends on {term.ends_on:%-d %B %Y}. The next one brings new tickets, once it is bought." in page
+    later = term.ends_on + timedelta(days=10)
+    start_subscription(riverbank, term.tier, cpus=4, starts_on=later, ends_on=later + timedelta(days=365))
+    page = words(browse(hal).get("/tickets/new/"))
+    assert f"Your next term, Standard, begins on {later:%-d %B %Y}." in page
+    assert "once it is bought" not in page
 
 
 def test_at_zero_an_owner_reads_whom_to_write_to(browse, gita, riverbank):

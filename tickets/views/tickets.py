@@ -307,6 +307,7 @@ def _ways_on(
     has = entitlement(contact.client)
     facts = {
         "entitlement": has,
+        "next_term": contact.client.subscriptions.coming(has.on).first(),
         "client": contact.client,
         "contact": contact,
         "buyers": contact.client.contacts.filter(role__in=[Contact.Role.OWNER, Contact.Role.BILLING]).select_related(
@@ -314,6 +315,7 @@ def _ways_on(
         ),
         "typed": typed.cleaned_data if typed else {},
         "write_to": _our_address(),
+        "forum": settings.FORUM_URL,
     }
     return render(request, "tickets/nothing_left.html", facts, status=status)
 
