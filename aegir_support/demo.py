@@ -14,6 +14,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from aegir_support import calendars
@@ -129,7 +130,8 @@ def _has_login(who: object) -> bool:
 def _person(name: str, email: str, **facts: bool) -> User:
     user = User.objects.create_user(email, None, name=name, **facts)
     user.password = _password_hash()
-    user.save(update_fields=["password"])
+    user.last_login = timezone.now()  # everybody has been here before
+    user.save(update_fields=["password", "last_login"])
     EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
     return user
 

@@ -85,7 +85,7 @@ def invite_contact(
     owner = Contact.objects.filter(user=by, client=client, role=Contact.Role.OWNER).exists()
     if not owner:
         raise NotAllowed
-    user = members.invite(email, name, time_zone=by.time_zone)
+    user = members.invite(email, name, by=f"{by.name}, {client.name}", time_zone=by.time_zone)
     return Contact.objects.create(user=user, client=client, role=role, sees=sees)
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils import timezone
@@ -108,7 +109,11 @@ class Promise(models.Model):
         ordering = ["severity"]
         constraints = [
             models.UniqueConstraint(name="promise_one_per_severity", fields=["tier", "severity"]),
-            models.CheckConstraint(name="promise_takes_some_time", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="promise_takes_some_time",
+                condition=Q(amount__gt=0),
+                violation_error_message=_("A response takes at least one hour or day."),
+            ),
             models.CheckConstraint(name="promise_unit_is_known", condition=Q(unit__in=["bd", "bh", "h"])),
         ]
 
@@ -185,7 +190,12 @@ class Client(models.Model):
     """An organisation that buys support."""
 
     name = models.CharField(_("name"), max_length=120, unique=True)
-    country = models.CharField(_("country"), max_length=2, help_text=_("Two letters, such as NL."))
+    country = models.CharField(
+        _("country"),
+        max_length=2,
+        validators=[RegexValidator(r"^[A-Z]{2}$", _("A country is two capital letters, such as NL."))],
+        help_text=_("Two letters, such as NL."),
+    )
     currency = models.CharField(_("currency"), max_length=3)
     calendar = models.ForeignKey(Calendar, models.PROTECT, verbose_name=_("business hours"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -193,7 +203,11 @@ class Client(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.CheckConstraint(name="client_currency_is_a_code", condition=Q(currency__regex=r"^[A-Z]{3}$")),
+            models.CheckConstraint(
+                name="client_currency_is_a_code",
+                condition=Q(currency__regex=r"^[A-Z]{3}$"),
+                violation_error_message=_("A currency is three capital letters, such as EUR."),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -246,6 +260,11 @@ class Contact(models.Model):
     def sees_all(self) -> bool:
         """False for somebody who sees only what they filed themselves."""
         return self.sees == self.Sees.ALL
+
+    @property
+    def is_invited(self) -> bool:
+        """They have an invitation and have not come in yet."""
+        return self.user.last_login is None
 
     @property
     def may_invite(self) -> bool:

@@ -8,5 +8,6 @@ urlpatterns = [
     path("subscription/", views.subscription, name="subscription"),
     path("servers/", views.servers, name="servers"),
     path("contacts/", views.contacts, name="contacts"),
+    path("contacts/<int:pk>/invite/", views.invite_again, name="invite_again"),
     path("books/", views.books, name="books"),
 ]

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+from email.utils import parseaddr
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from aegir_support import calendars
 from members.access import signed_in
-from members.actions import AlreadyHere
+from members.actions import AlreadyHere, send_invitation
 
 from . import actions
 from .entitlements import entitlement
@@ -39,6 +41,7 @@ def pricing(request: HttpRequest) -> HttpResponse:
             "currency": currency,
             "currencies": currencies,
             "severities": Severity.choices,
+            "write_to": parseaddr(settings.DEFAULT_FROM_EMAIL)[1],
         },
     )
 
@@ -99,6 +102,18 @@ def contacts(request: HttpRequest) -> HttpResponse:
         },
         status=422 if form.errors else 200,
     )
+
+
+@require_POST
+def invite_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send the invitation once more to a colleague who has not come in yet."""
+    contact = _contact_or_404(request)
+    colleague = get_object_or_404(contact.client.contacts.select_related("user"), pk=pk)
+    if not contact.may_invite or not colleague.is_invited:
+        raise PermissionDenied
+    send_invitation(colleague.user, by=f"{contact.user.name}, {contact.client.name}")
+    messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": colleague.user.email})
+    return redirect("billing:contacts")
 
 
 @require_safe

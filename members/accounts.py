@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from aegir_support import mail
 
 from . import actions
+from .models import User
 
 
 class ChoosePasswordForm(ResetPasswordKeyForm):  # type: ignore[misc]
@@ -27,6 +28,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """An account comes with an invitation or a purchase, never by itself."""
         return False
+
+    def send_notification_mail(self, template_prefix: str, user: User, *args: Any, **options: Any) -> None:
+        # Who has just chosen their first password need not be told that the forgotten one was replaced.
+        if template_prefix == "account/email/password_reset" and user.last_login is None:
+            return
+        super().send_notification_mail(template_prefix, user, *args, **options)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         site = SimpleNamespace(name=settings.PROJECT_NAME, domain=settings.SITE_URL.split("//")[-1])

@@ -26,8 +26,11 @@ class NotAheadOfUs(Exception):
 
 
 @transaction.atomic
-def invite(email: str, name: str, *, time_zone: str = "UTC") -> User:
-    """Make an account that opens with the link in the mail, where its owner chooses a password. Raises AlreadyHere."""
+def invite(email: str, name: str, *, by: str = "", time_zone: str = "UTC") -> User:
+    """Make an account that opens with the link in the mail, where its owner chooses a password.
+
+    `by` is who the mail says it comes from, such as "Gita Rao, Riverbank Library". Raises AlreadyHere.
+    """
     if is_taken(email):
         raise AlreadyHere
     try:
@@ -35,7 +38,7 @@ def invite(email: str, name: str, *, time_zone: str = "UTC") -> User:
             user = User.objects.create_user(email, name=name, time_zone=time_zone)
     except IntegrityError as error:  # the same invitation was sent at the same moment
         raise AlreadyHere from error
-    send_invitation(user)
+    send_invitation(user, by=by)
     return user
 
 
@@ -64,7 +67,7 @@ def prove_address(user: User) -> None:
 
 
 @transaction.atomic
-def send_invitation(user: User) -> None:
+def send_invitation(user: User, *, by: str = "") -> None:
     """Mail a link that proves the address and sets the password; it works once and for a few days."""
     keep_address(user)
     token = default_token_generator.make_token(user)
@@ -72,7 +75,7 @@ def send_invitation(user: User) -> None:
     mail.send(
         "invitation",
         user.email,
-        {"person": user, "link": settings.SITE_URL + link},
+        {"person": user, "by": by, "link": settings.SITE_URL + link},
         key=f"invitation:{user.pk}:{token}",
     )
 

@@ -80,4 +80,10 @@ def scene(cast):
     file(cast.hal)
     offer = offer_of(file(cast.hal))
     assert offer.member == cast.lima
-    return {"number": working.number, "called": called.number, "pk": offer.pk, "token": offer_token(offer, cast.ana)}
+    return {
+        "number": working.number,
+        "called": called.number,
+        "contact": cast.hal.pk,
+        "pk": offer.pk,
+        "token": offer_token(offer, cast.ana),
+    }

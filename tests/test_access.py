@@ -63,6 +63,8 @@ def example(address, scene):
     }
     if "/claim/" in address:
         arguments["number"] = scene["called"]
+    if address.startswith("contacts/"):
+        arguments["pk"] = scene["contact"]
     if "content_type_id" in address:
         arguments["object_id"] = 1
     elif "object_id" in address:

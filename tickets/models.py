@@ -241,7 +241,13 @@ class OfferWindow(models.Model):
 
     class Meta:
         ordering = ["severity"]
-        constraints = [models.CheckConstraint(name="window_leaves_ten_minutes", condition=Q(minutes__gte=10))]
+        constraints = [
+            models.CheckConstraint(
+                name="window_leaves_ten_minutes",
+                condition=Q(minutes__gte=10),
+                violation_error_message=_("A member gets at least ten minutes to answer."),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_severity_display()}: {self.minutes} min"

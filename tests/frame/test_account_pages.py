@@ -72,7 +72,7 @@ def test_a_forgotten_password_is_replaced_by_mail(browse, hal):
     link = re.search(r"https?://[^/]+(/\S+)", mail["text"])[1]
     assert link in mail["html"]
     page = browser.get(link, follow=True)
-    draws(page, "Choose a new password")
+    draws(page, "Choose a password")
     new = {"password1": "a-new-river-runs", "password2": "a-new-river-runs"}
     draws(browser.post(page.redirect_chain[-1][0], new, follow=True), "Your password is changed")
     assert Outbox.objects.filter(payload__subject="Your password was replaced").exists()

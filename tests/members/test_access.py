@@ -111,3 +111,29 @@ def test_the_coordinator_on_duty_answers_until_the_duty_ends(chloe):
     assert coordinator_on_duty() == chloe.user
     Duty.objects.coordinators().delete()
     assert coordinator_on_duty() is None
+
+
+def test_an_invitation_names_who_invites(browse, gita):
+    invitation = {"name": "Nell Ray", "email": "nell@riverbank.example", "role": "technical", "sees": "all"}
+    browse(gita).post("/contacts/", invitation)
+    assert "Gita Rao, Riverbank Library, invites you" in last_mail_to("nell@riverbank.example")["text"]
+
+
+def test_an_owner_sends_an_invitation_again_until_it_is_used(browse, gita, hal, riverbank):
+    invitation = {"name": "Nell Ray", "email": "nell@riverbank.example", "role": "technical", "sees": "all"}
+    browse(gita).post("/contacts/", invitation)
+    nell = riverbank.contacts.get(user__email="nell@riverbank.example")
+    again = f"/contacts/{nell.pk}/invite/"
+    assert "Invited, not yet here" in browse(gita).get("/contacts/").content.decode()
+    assert browse(hal).post(again).status_code == 403
+    assert browse(gita).post(again).status_code == 302
+    User.objects.filter(pk=nell.user_id).update(last_login=nell.user.date_joined)
+    assert browse(gita).post(again).status_code == 403
+
+
+def test_a_first_password_is_no_forgotten_one(db):
+    actions.invite("new@riverbank.example", "Nell Ray")
+    browser = Client()
+    page = browser.get(link_in(last_mail_to("new@riverbank.example")), follow=True)
+    browser.post(page.request["PATH_INFO"], {"password1": "quiet-river-77", "password2": "quiet-river-77"})
+    assert Outbox.objects.count() == 1
