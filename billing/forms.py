@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from aegir_support.fields import LineField
@@ -13,5 +14,13 @@ class InviteForm(forms.Form):
 
     name = LineField(label=_("Name"), max_length=120)
     email = forms.EmailField(label=_("E-mail address"), max_length=254)
-    role = forms.ChoiceField(label=_("Role"), choices=Contact.Role, initial=Contact.Role.TECHNICAL)
-    sees = forms.ChoiceField(label=_("Sees"), choices=Contact.Sees, initial=Contact.Sees.ALL)
+    role = forms.ChoiceField(
+        label=_("Role"),
+        choices=[(role.value, capfirst(role.label)) for role in Contact.Role],
+        initial=Contact.Role.TECHNICAL,
+    )
+    sees = forms.ChoiceField(
+        label=_("Sees"),
+        choices=[(sees.value, capfirst(sees.label)) for sees in Contact.Sees],
+        initial=Contact.Sees.ALL,
+    )

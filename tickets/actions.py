@@ -60,6 +60,7 @@ def file_ticket(contact: Contact, filing: Filing) -> Ticket:
     """File a ticket, hold one of the client's allowance for it, and offer it to the next member (B26, B27).
 
     The same filing again returns the first result. Raises NothingLeft and ChannelNotIncluded (billing.entitlements),
+    NothingPromised and NeverOpen where the tier or the calendar is left half set up,
     NotYours for a watcher or another client's server, and text.TooLong.
     """
     if not contact.may_file or (filing.server and filing.server.installation.client_id != contact.client_id):

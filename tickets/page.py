@@ -19,6 +19,7 @@ from billing.models import Charge, Contact, Promise, contact_of
 from members.access import coordinator_on_duty
 from members.models import User
 
+from . import sla
 from .forms import HandOverForm, JudgeForm, MessageForm, RefuseForm, ReplyForm
 from .models import REOPENING_DAYS, Event, Message, Offer, Ticket
 from .steps import is_assignee
@@ -149,7 +150,7 @@ class TicketPage:
 
     @cached_property
     def promise(self) -> Promise | None:
-        return self.ticket.tier.promises.filter(severity=self.ticket.severity).first()
+        return sla.promises_by_severity(self.ticket.tier).get(self.ticket.severity)
 
     @cached_property
     def charge(self) -> Charge | None:
@@ -164,10 +165,10 @@ class TicketPage:
             case Charge.State.HELD:
                 return _("One ticket is held until we know whether it counts.")
             case Charge.State.CHARGED:
-                return _("It counts as one ticket.")
+                return _("Charged: it counts as one ticket.")
             case _released:
                 because = RELEASED_BECAUSE.get(self.charge.reason, gettext_lazy("that was decided"))
-                return _("It does not count, because %(because)s.") % {"because": because}
+                return _("Released: it does not count, because %(because)s.") % {"because": because}
 
     @property
     def reader(self) -> str:

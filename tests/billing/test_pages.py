@@ -188,7 +188,7 @@ def test_whoever_sees_only_their_own_reads_numbers_alone(browse, gita, hal, rive
     for ticket in [held, charged, released]:
         assert f"#{ticket.number}" not in page
     assert "defect of the product" not in page
-    for label in ["Counted", "Set aside, not decided", "Given back"]:
+    for label in ["Charged", "Held, not decided", "Released"]:
         assert label in page
     assert "these are the numbers of all" in page
     assert "these are the numbers of all" not in words(browse(gita).get(reverse("billing:subscription")))

@@ -238,12 +238,12 @@ def test_a_late_promise_is_said(browse, hal, ana):
 @pytest.mark.parametrize(
     ("verdict", "sentence"),
     [
-        ("in", "It counts as one ticket."),
-        ("out", "It does not count, because it is outside what your tier covers."),
-        ("defect", "It does not count, because it is a defect of the product."),
-        ("wish", "It does not count, because it is a wish for something new."),
-        ("question", "It does not count, because it is a question about billing."),
-        ("duplicate", "It does not count, because it is a duplicate of another ticket."),
+        ("in", "Charged: it counts as one ticket."),
+        ("out", "Released: it does not count, because it is outside what your tier covers."),
+        ("defect", "Released: it does not count, because it is a defect of the product."),
+        ("wish", "Released: it does not count, because it is a wish for something new."),
+        ("question", "Released: it does not count, because it is a question about billing."),
+        ("duplicate", "Released: it does not count, because it is a duplicate of another ticket."),
     ],
 )
 def test_what_a_ticket_counts_is_said_with_its_reason(browse, hal, ana, working, verdict, sentence):
@@ -253,7 +253,7 @@ def test_what_a_ticket_counts_is_said_with_its_reason(browse, hal, ana, working,
 
 def test_a_reason_we_do_not_know_is_no_error(browse, hal, working):
     Charge.objects.update(state=Charge.State.RELEASED, reason="goodwill", decided_at=timezone.now())
-    assert "It does not count, because that was decided." in words(browse(hal).get(page_of(working)))
+    assert "Released: it does not count, because that was decided." in words(browse(hal).get(page_of(working)))
 
 
 def test_the_reply_names_its_reader(browse, hal, ana, working):
