@@ -62,15 +62,16 @@ WHERE answer.n IS DISTINCT FROM logged.n;
 SELECT ticket_id, offers, logged FROM (
     SELECT ticket_id, count(*) AS offers FROM tickets_offer WHERE kind <> 'claim' GROUP BY 1) AS offered
 FULL JOIN (
-    SELECT ticket_id, count(*) AS logged FROM tickets_event WHERE kind IN ('offered', 'hand_over_offered') GROUP BY 1
+    SELECT ticket_id, count(*) AS logged FROM tickets_event WHERE kind IN ('offered', 'asked_again', 'hand_over_offered')
+    GROUP BY 1
 ) AS logs USING (ticket_id)
 WHERE offers IS DISTINCT FROM logged;
 
 -- A ticket is offered to one member at a time: what was offered is answered before the next is asked.
 SELECT ticket_id, id, kind FROM (
     SELECT ticket_id, id, kind, lag(kind) OVER (PARTITION BY ticket_id ORDER BY id) AS before FROM tickets_event
-    WHERE kind IN ('offered', 'accepted', 'refused', 'expired', 'offer_withdrawn')) AS step
-WHERE kind = 'offered' AND before = 'offered';
+    WHERE kind IN ('offered', 'asked_again', 'accepted', 'refused', 'expired', 'offer_withdrawn')) AS step
+WHERE kind IN ('offered', 'asked_again') AND before IN ('offered', 'asked_again');
 
 -- A ticket is taken once: taken again only after it was given back or reopened.
 SELECT ticket_id, id, kind FROM (

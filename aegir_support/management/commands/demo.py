@@ -153,7 +153,7 @@ class Command(BaseCommand):
         granian = ["granian", "--interface", "wsgi", "aegir_support.wsgi:application", "--no-ws"]
         serving = ["--host", HOST, "--port", str(self.port), "--workers", "2", "--blocking-threads", "4"]
         celery = ["celery", "-A", "aegir_support"]
-        web = self.program("Web", [*granian, *serving, "--respawn-failed-workers"])
+        web = self.program("Web", [*granian, *serving, "--respawn-failed-workers", "--workers-kill-timeout", "5"])
         worker = self.program("Worker", [*celery, "worker", "--concurrency", "2", "-n", f"demo-{self.port}@%h"])
         beat = self.program("Beat", [*celery, "beat"])
         # One after the other: the first page is there sooner than if all five processes shared two cores.
