@@ -46,6 +46,7 @@ SELECT coalesce(answer.ticket_id, logged.ticket_id) AS ticket, coalesce(answer.k
     coalesce(answer.n, 0) AS answers, coalesce(logged.n, 0) AS logged
 FROM (
     SELECT ticket_id, count(*) AS n, CASE
+        WHEN kind = 'hand_over' AND outcome = 'withdrawn' THEN 'hand_over_withdrawn'
         WHEN outcome = 'withdrawn' THEN 'offer_withdrawn'
         WHEN kind = 'claim' THEN 'claimed'
         WHEN kind = 'hand_over' AND outcome = 'accepted' THEN 'handed_over'
@@ -54,7 +55,8 @@ FROM (
     FROM tickets_offer WHERE outcome <> 'open' GROUP BY 1, 3) AS answer
 FULL JOIN (
     SELECT ticket_id, count(*) AS n, kind FROM tickets_event
-    WHERE kind IN ('accepted', 'refused', 'expired', 'claimed', 'handed_over', 'hand_over_refused', 'offer_withdrawn')
+    WHERE kind IN ('accepted', 'refused', 'expired', 'claimed', 'handed_over', 'hand_over_refused', 'hand_over_withdrawn',
+        'offer_withdrawn')
     GROUP BY 1, 3) AS logged ON logged.ticket_id = answer.ticket_id AND logged.kind = answer.kind
 WHERE answer.n IS DISTINCT FROM logged.n;
 
