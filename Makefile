@@ -1,7 +1,8 @@
 # The commands people need. `make` alone lists them.
 
 PORT ?= 8000
-WORKERS ?= 2
+# One more than the cores it is aimed at: some tests wait for processes.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 # Any Python from 3.11 on will do; the newest that is called plainly `python3` first.

@@ -101,7 +101,7 @@ def test_a_request_that_fails_before_its_view_names_its_route_too(client, lines,
     ]
 
 
-def test_probes_and_static_files_are_not_worth_a_line(client, lines):
+def test_probes_and_static_files_are_not_worth_a_line(client, lines, db):
     client.get("/-/health")
     client.get("/static/css/site.css").close()
     assert lines() == []
