@@ -152,6 +152,12 @@ class TicketPage:
     def promise(self) -> Promise | None:
         return sla.promises_by_severity(self.ticket.tier).get(self.ticket.severity)
 
+    @property
+    def answered_at_once(self) -> bool:
+        """The first response came within a minute, which no count of minutes says well."""
+        answered = self.ticket.first_response_at
+        return answered is not None and answered - self.ticket.filed_at < timedelta(minutes=1)
+
     @cached_property
     def charge(self) -> Charge | None:
         return Charge.objects.filter(key=self.ticket.charge_key).first()

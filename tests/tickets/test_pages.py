@@ -622,3 +622,8 @@ def test_a_ticket_costs_the_same_for_one_message_and_for_three(browse, cast, rea
     say()
     assert queries(browser, page_of(working)) == one
     assert Message.objects.filter(ticket=working).count() == 10
+
+
+def test_an_answer_within_a_minute_is_said_so(hal, browse, working, ana):
+    actions.reply(working, working.assignee.user, "On it.")
+    assert "given within a minute, in time" in words(browse(hal).get(page_of(working)))
