@@ -4,31 +4,32 @@ import re
 
 import pytest
 
+from aegir_support import text
 from tests.attacks import ATTACKS
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
 
 pytestmark = pytest.mark.browser
 
+THIRTY = 30  # what one allowance of the cast takes
 TRAP = "window.ran = []; for (const name of ['alert', 'confirm', 'prompt']) window[name] = (x) => window.ran.push(x);"
 
 
 def test_attacks_do_nothing_on_any_page_that_shows_them(open_as, hal, ana):
     words = "\n\n".join(ATTACKS)
-    tickets = [file(hal, subject=attack[:200] or "x", description=attack) for attack in ATTACKS[:8]]
+    tickets = [file(hal, subject=text.one_line(attack)[:200], description=attack) for attack in ATTACKS[:THIRTY]]
     ticket = handout.accept(offer_of(tickets[0]), ana)
     actions.reply(ticket, hal.user, words)
     actions.reply(ticket, ana.user, words)
     actions.note(ticket, ana.user, words)
     for person, paths in {
-        hal: ["/tickets/", "/home/", f"/tickets/{ticket.number}/"],
+        hal: ["/tickets/", "/home/", *(f"/tickets/{each.number}/" for each in tickets)],
         ana: ["/queue/", "/tickets/", f"/tickets/{ticket.number}/"],
     }.items():
         page = open_as(person)
         page.add_init_script(TRAP)
         for path in paths:
             page.goto(path)
-            page.wait_for_load_state("networkidle")
             poke(page)
             assert page.evaluate("window.ran") == []
             assert page.complaints == []
