@@ -87,4 +87,4 @@ def test_a_cache_that_hangs_is_waited_for_once(settings, tmp_path):
         started = time.monotonic()
         for _ in range(10):
             assert caches["default"].get("kept") is None
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10  # ten waits of two seconds would be twenty
