@@ -1,6 +1,6 @@
 -- What must be true of the data at every moment. Each query names a sentence and must return no row; a row it returns
--- is a fault, shown as it is. The tests let it judge every race and every killed process; it reads only, and locks
--- nothing, so that it can run beside the work.
+-- is a fault, shown as it is. It judges every race and every killed process of the tests, each restored backup, and every
+-- night the data in use; it reads only, and locks nothing, so that it can run beside the work.
 
 -- A ticket has at most one open offer.
 SELECT ticket_id, count(*) FROM tickets_offer WHERE outcome = 'open' GROUP BY ticket_id HAVING count(*) > 1;
