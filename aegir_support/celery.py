@@ -4,7 +4,10 @@ import os
 from typing import Any
 
 from celery import Celery, Task
+from celery.app.amqp import AMQP
 from celery.app.log import Logging
+from celery.beat import Scheduler
+from celery.schedules import schedule
 from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
@@ -34,7 +37,32 @@ class Logs(Logging):
         return True
 
 
-app = Celery("aegir_support", task_cls=RequestTask, log=Logs)
+class SteadyConnection(Connection):
+    """Look for a broker that is away every few seconds: kombu would wait longer each time, up to half a minute."""
+
+    def _ensure_connection(self, *args: Any, **options: Any) -> Any:
+        return super()._ensure_connection(*args, **{"interval_max": 4, **options})
+
+
+class SteadyAMQP(AMQP):
+    Connection = SteadyConnection
+
+
+class PromptScheduler(Scheduler):
+    """A beat that begins with every job that recurs, so that one that dies again and again does not starve any.
+
+    It keeps its times in memory: every job finds its work in rows, so a restart has nothing to catch up with, and beat
+    needs no folder to write to.
+    """
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for entry in self.schedule.values():
+            if isinstance(entry.schedule, schedule):
+                entry.last_run_at -= entry.schedule.run_every  # type: ignore[attr-defined]  # not in the stubs
+
+
+app = Celery("aegir_support", task_cls=RequestTask, log=Logs, amqp=SteadyAMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -136,9 +136,8 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-# Beat keeps its times in memory: every job finds its work in rows, so a restart has nothing to catch up with, and beat
-# needs no folder to write to.
-CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a broker that is away for a day is waited for
+CELERY_BEAT_SCHEDULER = "aegir_support.celery:PromptScheduler"
 # A job that no worker took before the next one was due is dropped: after a day without workers there is one to do, not
 # thousands.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
@@ -254,6 +253,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.flag("SECURE_HSTS_INCLUDE_SUBDOMAINS", defa
 SECURE_HSTS_PRELOAD = env.flag("SECURE_HSTS_PRELOAD", default=False)
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
+SESSION_ENGINE = "aegir_support.sessions"
 SESSION_COOKIE_SECURE = PRODUCTION  # also where a proxy redirects in our place
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 CSRF_COOKIE_SECURE = PRODUCTION

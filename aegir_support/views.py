@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from . import logs
+from . import logs, text
 from .celery import impatient_broker
 from .models import Outbox
 
@@ -116,7 +116,7 @@ def _ask_migrations() -> bool:
 def sent_mail(request: HttpRequest) -> HttpResponse:
     """The mailbox of everyone in the demo: its last hundred messages, of one address where `?to=` names it."""
     rows = Outbox.objects.filter(kind="mail")
-    if to := request.GET.get("to", "").strip():
+    if to := text.one_line(request.GET.get("to", "")):
         rows = rows.filter(payload__to__contains=[to])
     return render(request, "demo/mail.html", {"mails": [_mail(row) for row in rows[:100]], "to": to})
 

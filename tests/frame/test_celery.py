@@ -74,7 +74,7 @@ def test_jobs_do_not_pile_up_while_no_worker_takes_them():
 
 
 @pytest.mark.processes
-def test_beat_starts_where_it_may_write_nothing(broker, tmp_path):
+def test_beat_begins_with_all_that_recurs_and_where_it_may_write_nothing(broker, tmp_path):
     empty = tmp_path / "nothing here"
     empty.mkdir(mode=0o500)
     with (tmp_path / "log").open("wb") as log:
@@ -88,13 +88,19 @@ def test_beat_starts_where_it_may_write_nothing(broker, tmp_path):
     try:
         with celery_app.connection_for_read() as connection:
             queue = connection.SimpleQueue("celery")
-            message = queue.get(timeout=25)
-            assert message.headers["task"] == "aegir_support.tasks.drain_outbox"
-            assert message.headers["expires"]
+            recurring = _recurring()
+            messages = [queue.get(timeout=25) for _ in recurring]
+            assert {message.headers["task"] for message in messages} == recurring
+            assert all(message.headers["expires"] for message in messages)
     finally:
         beat.kill()
         beat.wait()
     assert list(empty.iterdir()) == []
+
+
+def _recurring():
+    entries = celery_app.conf.beat_schedule.values()
+    return {entry["task"] for entry in entries if isinstance(entry["schedule"], timedelta)}
 
 
 def test_every_scheduled_job_exists():
