@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -66,3 +67,50 @@ class Outbox(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+class Deed(models.Model):
+    """One thing that somebody did or tried: a row added, changed or removed, a log-in, an export, a refusal.
+
+    Triggers write most of them (`deeds`). The database refuses to change or remove one, its owner included. People and
+    things are named by key only, without a reference: a deed outlives both, and the ground knows no app.
+    """
+
+    class Kind(models.TextChoices):
+        ADDED = "added", _("added")
+        CHANGED = "changed", _("changed")
+        REMOVED = "removed", _("removed")
+        EMPTIED = "emptied", _("emptied")
+        LOGGED_IN = "logged_in", _("logged in")
+        LOGGED_OUT = "logged_out", _("logged out")
+        LOG_IN_FAILED = "log_in_failed", _("log-in failed")
+        SECOND_FACTOR_FAILED = "second_factor_failed", _("second factor failed")
+        REFUSED = "refused", _("refused")
+        NOT_THEIRS = "not_theirs", _("asked for what is not theirs")
+        EXPORTED = "exported", _("exported")
+
+    at = models.DateTimeField(_("when"), db_default=Now(), editable=False)
+    who = models.BigIntegerField(_("who"), null=True, blank=True)
+    from_where = models.GenericIPAddressField(_("from where"), null=True, blank=True)
+    request_id = models.CharField(_("request"), max_length=64, blank=True)
+    what = models.CharField(_("what"), max_length=100, blank=True)
+    kind = models.CharField(_("kind"), max_length=24, choices=Kind)
+    about = models.CharField(_("about"), max_length=63, blank=True)
+    about_pk = models.CharField(_("key"), max_length=64, blank=True)
+    changes = models.JSONField(_("changes"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("deed")
+        verbose_name_plural = _("deeds")
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(name="deed_by_time", fields=["at"]),
+            models.Index(name="deed_by_kind", fields=["kind", "-id"]),
+            models.Index(name="deed_by_thing", fields=["about", "about_pk", "-id"]),
+            models.Index(name="deed_by_person", fields=["who", "-id"]),
+            models.Index(name="deed_by_place", fields=["from_where", "-id"], condition=Q(from_where__isnull=False)),
+            models.Index(name="deed_by_request", fields=["request_id", "-id"], condition=~Q(request_id="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind} {self.about} {self.about_pk}".strip()
