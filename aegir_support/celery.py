@@ -11,7 +11,7 @@ from celery.schedules import schedule
 from kombu import Connection
 from structlog.contextvars import bound_contextvars
 
-from . import logs
+from . import deeds, logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegir_support.settings")
 
@@ -27,7 +27,8 @@ class RequestTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with bound_contextvars(request_id=self.request.get("request_id") or self.request.id or "", task=self.name):
-            return super().__call__(*args, **kwargs)
+            with deeds.by(None, what=self.name):
+                return super().__call__(*args, **kwargs)
 
 
 class Logs(Logging):

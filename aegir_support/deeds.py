@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations import RunSQL
 from django.utils.functional import LazyObject, empty
@@ -87,13 +88,18 @@ def told(doer: Doer) -> Iterator[Doer]:
     """Let every statement of this thread that writes say who asks for it. The innermost counts."""
     token = _doer.set(doer)
     try:
-        if _say_who in connection.execute_wrappers:
+        with _said():
             yield doer
-        else:
-            with connection.execute_wrapper(_say_who):
-                yield doer
     finally:
         _doer.reset(token)
+
+
+def _said() -> AbstractContextManager[None]:
+    try:
+        installed = _say_who in connection.execute_wrappers
+    except ImproperlyConfigured:  # `manage.py help` works without settings, and writes nothing
+        installed = True
+    return nullcontext() if installed else connection.execute_wrapper(_say_who)
 
 
 def by(who: AbstractBaseUser | None, *, what: str) -> AbstractContextManager[Doer]:
@@ -112,10 +118,11 @@ def of_request(request: HttpRequest, *, from_where: str) -> Doer:
     )
 
 
-def record(kind: str, *, about: Model | None = None) -> None:
+def record(kind: str, *, about: Model | None = None, **details: str | int) -> None:
     """Put on record what changed no row: a log-in, an export, a refusal. `about` is the thing or person concerned.
 
-    A failure is written once its request is answered, so that it stays when the work it broke off is rolled back.
+    No detail may hold a name, an address or a secret. A failure is written once its request is answered, so that it
+    stays when the work it broke off is rolled back.
     """
     doer = _doer.get() or Doer(who=lambda: None, what=lambda: "")
     deed = {
@@ -126,6 +133,7 @@ def record(kind: str, *, about: Model | None = None) -> None:
         "what": doer.what()[:100],
         "about": about._meta.db_table if about is not None else "",
         "about_pk": str(about.pk) if about is not None else "",
+        "changes": details or None,
     }
     if kind in FAILURES and doer.failures is not None:
         doer.failures.append(deed)

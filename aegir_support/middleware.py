@@ -4,10 +4,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import structlog
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -15,7 +19,7 @@ from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from . import logs
+from . import deeds, logs
 from .views import health, is_outage, ready, unavailable
 
 log = structlog.get_logger(__name__)
@@ -90,3 +94,41 @@ class LogInMiddleware(LoginRequiredMiddleware):
             return super().handle_no_permission(request, view_func)
         query = urlencode({self.get_redirect_field_name(view_func): htmx.current_url_abs_path or "/"})
         return HttpResponseClientRedirect(f"{resolve_url(self.get_login_url(view_func))}?{query}")
+
+
+class DeedsMiddleware:
+    """Put on record who does something, and what they tried in vain: 403, and 404 where an address names a thing."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with deeds.told(deeds.of_request(request, from_where=_from_where(request))) as doer:
+            response = self.get_response(request)
+            if response.status_code in {403, 404}:
+                self._note_failure(request, response.status_code, doer.from_where)
+            deeds.write_failures(doer)
+        return response
+
+    def _note_failure(self, request: HttpRequest, status: int, from_where: str) -> None:
+        address = request.resolver_match
+        if status == 404 and not (address and address.kwargs and request.user.is_authenticated):
+            return
+        # Anybody can be refused as often as they like: of one visitor at one place, one refusal a minute is enough.
+        key = f"refused:{from_where}:{address.view_name if address else ''}"
+        if not request.user.is_authenticated and not cache.add(key, 1, timeout=60):
+            return
+        # Numbers name things; what else an address holds may be a secret.
+        named = {name: int(value) for name, value in (address.kwargs if address else {}).items() if _is_number(value)}
+        deeds.record("refused" if status == 403 else "not_theirs", method=request.method or "", **named)
+
+
+def _is_number(value: object) -> bool:
+    return str(value).isascii() and str(value).isdecimal() and len(str(value)) < 19
+
+
+def _from_where(request: HttpRequest) -> str:
+    try:
+        return str(ip_address(get_adapter(request).get_client_ip(request).split("%")[0]))
+    except (ImproperlyConfigured, PermissionDenied, ValueError):  # a socket has no address, a proxy may send none
+        return ""

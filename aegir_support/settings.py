@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "aegir_support.middleware.DeedsMiddleware",
     "aegir_support.middleware.LogInMiddleware",
     "members.middleware.SecondFactorMiddleware",
     "members.middleware.TimeZoneMiddleware",
