@@ -1,10 +1,10 @@
 from django.contrib import admin, messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from . import outbox
-from .models import Outbox, OutboxQuerySet
+from . import jobs, outbox
+from .models import Alarm, JobRun, JobRunQuerySet, Outbox, OutboxQuerySet
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -55,4 +55,36 @@ class OutboxAdmin(admin.ModelAdmin[Outbox]):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Outbox | None = None) -> bool:
+        return False
+
+
+class FailedFilter(admin.SimpleListFilter):
+    title = _("how it went")
+    parameter_name = "went"
+
+    def lookups(self, request: HttpRequest, model_admin: "JobRunAdmin") -> list[tuple[str, str]]:  # type: ignore[override]
+        return [("badly", _("failed"))]  # type: ignore[list-item]
+
+    def queryset(self, request: HttpRequest, queryset: JobRunQuerySet) -> JobRunQuerySet:  # type: ignore[override]
+        return queryset.failed() if self.value() == "badly" else queryset
+
+
+@admin.register(JobRun)
+class JobRunAdmin(admin.ModelAdmin[JobRun]):
+    """What ran when and how long, and above it how each job fares. To look at only."""
+
+    list_display = ["job", "slot", "ran_at", "seconds", "runs", "failures", "error"]
+    list_filter = [FailedFilter, "job"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
+        facts = {"records": jobs.records(), "raised": Alarm.objects.filter(is_raised=True)}
+        return super().changelist_view(request, {**facts, **(extra_context or {})})
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: JobRun | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: JobRun | None = None) -> bool:
         return False

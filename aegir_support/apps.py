@@ -8,3 +8,8 @@ class AegirSupportConfig(AppConfig):
         from . import mail, outbox  # noqa: PLC0415 - models can be imported only once the apps are ready
 
         outbox.handlers["mail"] = mail.deliver
+
+        from . import gauges, metrics  # noqa: PLC0415
+
+        for read in [gauges.outbox, gauges.periodic_jobs, gauges.database, gauges.sessions]:
+            metrics.add(read)

@@ -27,7 +27,9 @@ class RequestTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with bound_contextvars(request_id=self.request.get("request_id") or self.request.id or "", task=self.name):
-            with deeds.by(None, what=self.name):
+            from . import jobs  # noqa: PLC0415 - models can be imported only once Django is set up
+
+            with deeds.by(None, what=self.name), jobs.recorded(self.name):
                 return super().__call__(*args, **kwargs)
 
 

@@ -38,6 +38,22 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def secret(name: str, *, at_least: int) -> str:
+    """The variable's value, or nothing where it is not set. Raises ImproperlyConfigured where it is too short."""
+    value = os.environ.get(name) or ""
+    if 0 < len(value) < at_least:
+        raise ImproperlyConfigured(f"{name} has at least {at_least} characters; it has {len(value)}.")
+    return value
+
+
+def https_address(name: str) -> str:
+    """An https:// address, or nothing. Raises ImproperlyConfigured, without the value: it may hold a secret."""
+    value = os.environ.get(name) or ""
+    if value and not value.startswith("https://"):
+        raise ImproperlyConfigured(f"{name} begins with https://.")
+    return value
+
+
 def words(name: str, default: str | None = None) -> list[str]:
     """Values parted by commas, blanks taken off, empty ones left out."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -1,29 +1,39 @@
 """One line of log per event, with the id of the request that caused it: JSON in production, readable elsewhere.
 
-Lines name routes, never paths: a path may hold the token of an offer or of a password reset.
+Lines name routes, never paths: a path may hold the token of an offer or of a password reset. The debug lines of
+libraries are never written, whatever the level: they print what they handle, such as the context of a template, the
+arguments of a job, or the headers of a request to storage.
 """
 
+import io
 import logging
 import logging.config
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from django.urls import Resolver404, resolve
 from structlog.contextvars import bound_contextvars, get_contextvars, merge_contextvars
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "cookie", "api_key", "session_key", "totp")
+# Ours; of everything else INFO is the most that is written.
+_OURS = ("aegir_support", "members", "billing", "tickets", "referrals")
+# What PostgreSQL adds to the sentence of an error: the row that failed, the value that was there, the statement.
+_DETAILS = re.compile(r"\n(DETAIL|CONTEXT|LINE \d+|QUERY|WHERE):.*?(?=\n\n(?:The above|During handling)|\Z)", re.DOTALL)
 _request: ContextVar["HttpRequest | None"] = ContextVar("request", default=None)
 
 
 def configure(level: str, *, as_json: bool) -> None:
-    """Send everything at `level` and above to standard error. The last call counts."""
+    """Send everything of ours at `level` and above to standard error, and of libraries no debug lines. The last call
+    counts.
+    """
     shared: list[Processor] = [
         merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -32,12 +42,13 @@ def configure(level: str, *, as_json: bool) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_the_user,
         _hide_secrets,
+        _cut_details,
     ]
     last: list[Processor] = (
         # A plain traceback: the fancy ones print local variables, and those hold secrets.
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, _cut_details, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=_plain_traceback)]
     )
     structlog.configure(
         processors=[
@@ -66,8 +77,9 @@ def configure(level: str, *, as_json: bool) -> None:
             },
             "filters": {"routes": {"()": _RoutesForPaths}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["routes"]}},
-            "root": {"level": level, "handlers": ["stderr"]},
+            "root": {"level": "INFO" if level == "DEBUG" else level, "handlers": ["stderr"]},
             "loggers": {
+                **{name: {"level": level} for name in _OURS},
                 "django.server": {"level": "ERROR"},
                 "django.request": {"level": "ERROR"},  # our own line per request tells the 404s
                 "django.security.DisallowedHost": {"level": "CRITICAL"},
@@ -89,6 +101,16 @@ def request_bound(request: "HttpRequest", request_id: str) -> Iterator[None]:
             yield
     finally:
         _request.reset(token)
+
+
+def current_request() -> "HttpRequest | None":
+    """The request at work, where there is one."""
+    return _request.get()
+
+
+def without_details(words: str) -> str:
+    """The sentence of an error without what PostgreSQL adds to it: a client's words, or somebody's address."""
+    return _DETAILS.sub(r"\n\1: (hidden)", words)
 
 
 def request_id() -> str:
@@ -129,6 +151,20 @@ def _hide_secrets(logger: Any, name: str, event: EventDict) -> EventDict:
         if any(word in key.lower() for word in _SECRET_WORDS):
             event[key] = "(hidden)"
     return event
+
+
+def _cut_details(logger: Any, name: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and "\n" in value:
+            event[key] = without_details(value)
+    return event
+
+
+def _plain_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    # A plain one: the fancy ones print local variables, and those hold secrets.
+    words = io.StringIO()
+    structlog.dev.plain_traceback(words, exc_info)
+    stream.write(without_details(words.getvalue()))
 
 
 class _RoutesForPaths(logging.Filter):

@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from . import deeds, logs
+from . import deeds, logs, metrics
 from .views import health, is_outage, ready, unavailable
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ Next = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Give each request an id, the proxy's where it sent a sane one, and log one line when it is answered."""
+    """Give each request an id, the proxy's where it sent a sane one; log one line and count it when it is answered."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
@@ -41,20 +41,25 @@ class RequestIdMiddleware:
         with logs.request_bound(request, request_id):
             response = self.get_response(request)
             response["X-Request-ID"] = request_id
-            self._log(request, response, round((time.perf_counter() - started) * 1000))
+            self._note(request, response, time.perf_counter() - started)
         return response
 
-    def _log(self, request: HttpRequest, response: HttpResponse, ms: int) -> None:
+    def _note(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        # Static files have no route, and looking for one would take longer than all the rest of this.
+        is_static = request.path.startswith(settings.STATIC_URL)
+        route = "(static file)" if is_static else logs.route(request)
+        status = response.status_code
+        metrics.count_request(route=route, method=request.method or "", status=status, seconds=seconds)
         # Probes and static files come by the hundred and say nothing.
-        quiet = request.path.startswith(("/-/", settings.STATIC_URL))
-        tell = log.debug if quiet and response.status_code < 500 else log.info
-        tell("request", method=request.method, route=logs.route(request), status=response.status_code, ms=ms)
+        quiet = is_static or request.path.startswith("/-/")
+        tell = log.debug if quiet and status < 500 else log.info
+        tell("request", method=request.method, route=route, status=status, ms=round(seconds * 1000))
 
 
 class ProbeMiddleware:
     """Answer probes by whatever name: a load balancer asks for the machine's own number, which no list holds."""
 
-    _probes = {"/-/health": health, "/-/ready": ready}
+    _probes = {"/-/health": health, "/-/ready": ready, "/-/metrics": metrics.metrics}
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -114,3 +114,71 @@ class Deed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.kind} {self.about} {self.about_pk}".strip()
+
+
+class JobRunQuerySet(models.QuerySet["JobRun"]):
+    def of(self, job: str) -> JobRunQuerySet:
+        return self.filter(job=job)
+
+    def failed(self) -> JobRunQuerySet:
+        return self.filter(failures__gt=0)
+
+    def went_well(self) -> JobRunQuerySet:
+        return self.filter(failures__lt=F("runs"))
+
+
+class JobRun(models.Model):
+    """What a periodic job did in one minute: how often it ran, how often it failed, and how its last run went.
+
+    Of the heartbeat there is one row for each minute at most, however many clocks strike.
+    """
+
+    job = models.CharField(_("job"), max_length=80)
+    slot = models.DateTimeField(_("minute"))
+    ran_at = models.DateTimeField(_("last ran"), default=timezone.now)
+    seconds = models.FloatField(_("took, in seconds"), default=0)
+    runs = models.PositiveIntegerField(_("runs"), default=1)
+    failures = models.PositiveIntegerField(_("failures"), default=0)
+    error = models.TextField(_("last error"), blank=True)
+
+    objects = JobRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run of a job")
+        verbose_name_plural = _("runs of jobs")
+        ordering = ["-slot", "job"]
+        indexes = [
+            models.Index(name="job_run_by_slot", fields=["-slot", "job"]),
+            models.Index(name="job_run_failed", fields=["job", "-slot"], condition=Q(failures__gt=0)),
+        ]
+        constraints = [
+            models.UniqueConstraint(name="job_run_one_row_per_job_and_slot", fields=["job", "slot"]),
+            models.CheckConstraint(
+                name="job_run_fails_at_most_as_often_as_it_runs", condition=Q(failures__lte=F("runs"))
+            ),
+            models.CheckConstraint(name="job_run_failed_tells_its_error", condition=Q(failures=0) | ~Q(error="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.slot:%Y-%m-%d %H:%M}"
+
+
+class Alarm(models.Model):
+    """Something that a person must be told of once when it begins and once when it is over.
+
+    Every web process looks; the one whose UPDATE changes this row is the one that tells.
+    """
+
+    name = models.CharField(_("alarm"), max_length=40, unique=True)
+    is_raised = models.BooleanField(_("raised"), default=False)
+    since = models.DateTimeField(_("since"), default=timezone.now)
+    claimed_at = models.DateTimeField(_("being told since"), default=timezone.now)
+    told_at = models.DateTimeField(_("told"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("alarm")
+        verbose_name_plural = _("alarms")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -91,7 +91,7 @@ def _count_failure(row: Outbox, error: Exception) -> None:
     now = timezone.now()
     # The lock went with the failed transaction. Where another drain was quicker, its count is the one that stands.
     untouched = Outbox.objects.waiting().filter(pk=row.pk, attempts=row.attempts)
-    words = f"{type(error).__name__}: {error}".replace("\0", "")[:1000]
+    words = logs.without_details(f"{type(error).__name__}: {error}").replace("\0", "")[:1000]
     if attempts < MOST_ATTEMPTS:
         wait = min(FIRST_WAIT * 2 ** min(attempts - 1, 10), LONGEST_WAIT)
         untouched.update(attempts=attempts, error=words, due_at=now + wait)

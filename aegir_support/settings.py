@@ -148,6 +148,21 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 9},
     },
     "sweep the queue": {"task": "tickets.tasks.sweep", "schedule": timedelta(seconds=30), "options": {"expires": 25}},
+    "beat the heart": {
+        "task": "aegir_support.tasks.heartbeat",
+        "schedule": crontab(),
+        "options": {"expires": 55},
+    },
+    "check invariants": {
+        "task": "aegir_support.tasks.check_invariants",
+        "schedule": crontab(hour="3", minute="50"),
+        "options": {"expires": 12 * 3600},
+    },
+    "forget what ran": {
+        "task": "aegir_support.tasks.forget_job_runs",
+        "schedule": crontab(hour="3", minute="30"),
+        "options": {"expires": 12 * 3600},
+    },
     "forget what was told": {
         "task": "aegir_support.tasks.forget_outbox",
         "schedule": crontab(hour="3", minute="20"),
@@ -261,5 +276,20 @@ CSRF_COOKIE_SECURE = PRODUCTION
 CSRF_FAILURE_VIEW = "aegir_support.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
 
+# Observability. METRICS_TOKEN opens /-/metrics; without one there is no such page.
+RELEASE = env.text("RELEASE", "unknown")
+METRICS_TOKEN = env.secret("METRICS_TOKEN", at_least=20)
+METRICS_DIR = env.text("METRICS_DIR", "")
+# How often each web process looks whether the jobs are alive, in seconds; never in tests unless they ask for it.
+WATCHDOG_SECONDS = env.number("WATCHDOG_SECONDS", 0 if DEPLOYMENT == "test" else 20)
+HEARTBEAT_ALARM_MINUTES: float = env.number("HEARTBEAT_ALARM_MINUTES", 3)
+HEARTBEAT_URL = env.https_address("HEARTBEAT_URL")
+ALARM_EMAIL = env.words("ALARM_EMAIL", "")
+SENTRY_DSN = env.text("SENTRY_DSN", "")
+
 LOGGING_CONFIG = None
 logs.configure(level=env.text("LOG_LEVEL", "WARNING" if DEPLOYMENT == "test" else "INFO"), as_json=PRODUCTION)
+if SENTRY_DSN:
+    from . import error_reports  # it imports half of sentry_sdk, which nobody else needs
+
+    error_reports.start(SENTRY_DSN, release=RELEASE, environment=DEPLOYMENT)

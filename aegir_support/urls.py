@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from . import views
+from . import metrics, views
 
 # The admin's own login page would let a password in without the second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -18,6 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("-/health", views.health, name="health"),
     path("-/ready", views.ready, name="ready"),
+    path("-/metrics", metrics.metrics, name="metrics"),
 ]
 if settings.DEMO or settings.DEPLOYMENT == "test":
     urlpatterns.append(path("demo/mail/", views.sent_mail, name="sent_mail"))

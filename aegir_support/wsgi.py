@@ -18,4 +18,13 @@ def _warm_up() -> None:
             get_template(str(page.relative_to(folder)))
 
 
+def _watch() -> None:
+    """Count together with the other processes of this web server, and look after the jobs."""
+    from . import metrics, watchdog  # noqa: PLC0415 - only when Django is set up
+
+    metrics.share_between_processes()
+    watchdog.start()
+
+
 _warm_up()
+_watch()

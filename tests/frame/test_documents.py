@@ -11,7 +11,7 @@ from django.core.management import get_commands
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = re.compile(
-    r"""(?:\benv\.(?:text|text_or_nothing|flag|number|words)\(|\benviron(?:\.get\(|\[))\s*["']([A-Z][A-Z0-9_]*)["']"""
+    r"""(?:\benv\.\w+\(|\benviron(?:\.get\(|\[))\s*["']([A-Z][A-Z0-9_]*)["']"""
 )
 ASSIGNED = re.compile(r"^([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 CITED = re.compile(r"\bB([1-9][0-9]?)\b")
