@@ -56,7 +56,7 @@ clean: ## remove what the commands above made, the demo's data too
 # Production settings need these named; their values are thrown away.
 PRODUCTION = DEPLOYMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	SITE_URL=https://support.example ALLOWED_HOSTS=support.example DATABASE_URL=postgresql:///none \
-	REDIS_URL=redis://localhost:1 EMAIL_HOST=localhost DEFAULT_FROM_EMAIL=support@aegir.example \
+	REDIS_URL=redis://localhost:1 EMAIL_HOST=localhost DEFAULT_FROM_EMAIL=support@aegir.example FILES_DIR=/nowhere \
 	SECURE_HSTS_INCLUDE_SUBDOMAINS=yes SECURE_HSTS_PRELOAD=yes
 
 # The virtual environment. A stamp is written when its step is complete, so an interrupted one is done again.

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -182,3 +182,96 @@ class Alarm(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StoredFileQuerySet(models.QuerySet["StoredFile"]):
+    def unused(self) -> StoredFileQuerySet:
+        """Files that no row points to."""
+        files = self
+        for relation in StoredFile._meta.related_objects:
+            using = relation.related_model._default_manager.filter(**{relation.field.name: OuterRef("pk")})
+            files = files.filter(~Exists(using))
+        return files
+
+    def to_scan(self, now: datetime) -> StoredFileQuerySet:
+        """Files to ask the scanner about, those asked about longest ago first."""
+        free = Q(asked_at=None) | Q(asked_at__lt=now - timedelta(minutes=1))
+        return self.filter(free, is_kept=True, wanted_at__isnull=False).order_by(
+            F("asked_at").asc(nulls_first=True), "pk"
+        )
+
+
+class StoredFile(models.Model):
+    """Bytes that somebody sent or that we made, kept once. Who may read them is said by the rows that point here."""
+
+    class State(models.TextChoices):
+        CLEAN = "clean", _("clean")
+        PENDING = "pending", _("being checked")
+        INFECTED = "infected", _("withheld")
+
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    size = models.PositiveBigIntegerField(_("bytes"), editable=False)
+    media_type = models.CharField(_("kind"), max_length=100, blank=True, editable=False)
+    state = models.CharField(_("state"), max_length=8, choices=State, editable=False)
+    infection = models.CharField(_("infection"), max_length=200, blank=True, editable=False)
+    is_kept = models.BooleanField(default=False, editable=False, help_text=_("All its bytes are in the storage."))
+    width = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    height = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    wanted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = StoredFileQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("file")
+        verbose_name_plural = _("files")
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(name="file_to_scan", fields=["asked_at", "id"], condition=Q(wanted_at__isnull=False)),
+            models.Index(name="file_by_age", fields=["seen_at"]),
+        ]
+        constraints = [
+            models.CheckConstraint(name="file_is_named_by_its_hash", condition=Q(sha256__regex=r"^[0-9a-f]{64}$")),
+            models.CheckConstraint(name="file_state_is_known", condition=Q(state__in=["clean", "pending", "infected"])),
+            models.CheckConstraint(
+                name="file_infected_names_its_infection",
+                condition=Q(state="infected") & ~Q(infection="") | ~Q(state="infected") & Q(infection=""),
+            ),
+            models.CheckConstraint(
+                name="file_picture_has_both_sides",
+                condition=Q(width=None, height=None) | Q(width__gt=0, height__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+    @property
+    def path(self) -> str:
+        """Its name in the storage."""
+        return f"{self.sha256[:2]}/{self.sha256[2:4]}/{self.sha256}"
+
+    @property
+    def shown_path(self) -> str:
+        """The picture as we drew it, for the page."""
+        return f"{self.path}.shown"
+
+    @property
+    def thumbnail_path(self) -> str:
+        return f"{self.path}.thumbnail"
+
+    @property
+    def is_picture(self) -> bool:
+        """It has been drawn anew, and what was drawn may be shown in a page."""
+        return self.width is not None
+
+    def state_since(self, moment: datetime) -> str:
+        """Its state for whoever gave it a reason at this moment.
+
+        The same bytes sent again are scanned again before the second sender may read them: a file that was clean at
+        once would tell them that it had been here.
+        """
+        if self.state == self.State.CLEAN and self.wanted_at is not None and self.wanted_at <= moment:
+            return self.State.PENDING
+        return self.state

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from . import jobs, outbox
+from . import files, jobs, outbox
 
 
 @shared_task(soft_time_limit=240)
@@ -31,3 +31,15 @@ def forget_job_runs() -> None:
 def forget_outbox() -> None:
     """Once a day: delete what was told a month ago. What one run leaves, the next ones find."""
     outbox.forget()
+
+
+@shared_task(soft_time_limit=240)
+def scan_files() -> None:
+    """Every ten seconds: ask the scanner about what waits for it."""
+    files.scan_wanted()
+
+
+@shared_task
+def remove_unused_files() -> None:
+    """Once an hour: remove files that have had no reason for a day."""
+    files.sweep(timezone.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -53,6 +53,9 @@ class Tier(models.Model):
     channels = ArrayField(models.CharField(max_length=12, choices=Channel), verbose_name=_("channels"))
     contacts = models.PositiveIntegerField(_("contacts"), default=1)
     round_the_clock_emergency = models.BooleanField(_("emergency line round the clock"), default=False)
+    files_per_message = models.PositiveSmallIntegerField(_("files with one message"), default=10)
+    file_mb = models.PositiveSmallIntegerField(_("largest file, MB"), default=20)
+    message_mb = models.PositiveSmallIntegerField(_("files of one message together, MB"), default=50)
     position = models.PositiveSmallIntegerField(_("place in the list"), default=0)
     on_sale = models.BooleanField(_("on sale"), default=True)
 
@@ -63,6 +66,11 @@ class Tier(models.Model):
         constraints = [
             models.UniqueConstraint(name="tier_version_once", fields=["code", "version"]),
             models.UniqueConstraint(name="tier_one_version_on_sale", fields=["code"], condition=Q(on_sale=True)),
+            models.CheckConstraint(
+                name="tier_message_holds_its_largest_file",
+                condition=Q(message_mb__gte=F("file_mb")),
+                violation_error_message=_("The files of a message together are allowed at least one of the largest."),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ NAMED = {
     "REDIS_URL": "redis://localhost:1",
     "EMAIL_HOST": "localhost",
     "DEFAULT_FROM_EMAIL": "support@aegir.example",
+    "FILES_DIR": "/nowhere",
 }
 TELL = """
 import json, sys
