@@ -8,9 +8,12 @@ from django.test import Client as Browser
 
 from aegir_support import demo
 from tests.tickets.filing import file, offer_of
+from members.models import User
+from tests.files.samples import kept
 from tickets import handout
 from tickets.emails import offer_token
 
+from tickets.models import Attachment
 # Made once for each test database; a test that empties the tables (transaction=True) has the next one make it anew.
 _made = {}
 
@@ -86,7 +89,7 @@ def browse(cast):
 def scene(cast):
     """Riverbank's ticket is Bo's work; another of Riverbank's is on offer to Ana; a third is on open call."""
     handout.accept(offer_of(file(cast.hal)), cast.ana)
-    working = handout.accept(offer_of(file(cast.hal)), cast.bo)
+    working = handout.accept(offer_of(file(cast.hal, files=[kept()])), cast.bo)
     called = file(cast.hal)
     for representative in [cast.denis, cast.ana, cast.bo]:
         handout.refuse(offer_of(called), representative)
@@ -100,3 +103,4 @@ def scene(cast):
         "pk": offer.pk,
         "token": offer_token(offer, cast.ana),
     }
+        "attachment": Attachment.objects.get(message__ticket=working).pk,

@@ -65,6 +65,8 @@ def example(address, scene):
         arguments["number"] = scene["called"]
     if address.startswith("contacts/"):
         arguments["pk"] = scene["contact"]
+    if address.startswith("attachments/"):
+        arguments["pk"] = scene["attachment"]
     if "content_type_id" in address:
         arguments["object_id"] = 1
     elif "object_id" in address:

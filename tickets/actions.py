@@ -7,7 +7,7 @@ ticket is in `handout`. Views, tasks and the demo call these two modules, so tha
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from aegir_support import text
+from aegir_support.files import NamedFile
 from billing import entitlements
 from billing.models import Channel, Contact, Server, Severity
 from members.actions import welcome_back
@@ -54,6 +55,7 @@ class Filing:
     channel: str = Channel.PORTAL
     server: Server | None = None
     key: uuid.UUID = field(default_factory=uuid.uuid4)
+    files: Sequence[NamedFile] = ()
 
 
 def file_ticket(contact: Contact, filing: Filing) -> Ticket:
@@ -106,9 +108,9 @@ def _file(contact: Contact, filing: Filing) -> Ticket:
         open_call_by=sla.halfway(now, first_response_by),
     )
     entitlements.hold(client, ticket.charge_key, filing.channel)
-    say(ticket, contact.user, filing.description, from_client=True)
+    message = say(ticket, contact.user, filing.description, from_client=True, files=filing.files)
     record(ticket, Kind.FILED, contact.user)
-    emails.ticket_filed(ticket)
+    emails.ticket_filed(ticket, message)
     handout.offer_to_next_member(ticket)
     return ticket
 
@@ -131,7 +133,15 @@ def withdraw(ticket: Ticket, by: User) -> None:
 
 
 @transaction.atomic
-def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, wait: bool = False) -> Message:
+def reply(
+    ticket: Ticket,
+    by: User,
+    body: str,
+    key: uuid.UUID | None = None,
+    *,
+    files: Sequence[NamedFile] = (),
+    wait: bool = False,
+) -> Message:
     """Say something the other side reads. With `wait`, the ball is with the client until either side writes again.
 
     The same key again returns the first message. Raises NotYours, text.TooLong, and NotNow once it is solved or closed.
@@ -144,7 +154,7 @@ def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, 
         return said
     if ticket.is_settled:
         raise NotNow
-    message = say(ticket, by, body, from_client=from_client, key=key)
+    message = say(ticket, by, body, from_client=from_client, key=key, files=files)
     if from_client:
         record(ticket, Kind.CLIENT_REPLIED, by)
         _pass_the_ball(ticket, by, to_client=False)
@@ -156,14 +166,16 @@ def reply(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, 
 
 
 @transaction.atomic
-def note(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> Message:
+def note(
+    ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, files: Sequence[NamedFile] = ()
+) -> Message:
     """Write something only members read. Raises NotYours, text.TooLong."""
     ticket = Ticket.objects.locked(ticket.number)
     if by.member is None or not Ticket.objects.visible_to(by).filter(pk=ticket.pk).exists():
         raise NotYours
     if (said := _already_said(ticket, by, key)) is not None:
         return said
-    message = say(ticket, by, body, kind=Message.Kind.NOTE, from_client=False, key=key)
+    message = say(ticket, by, body, kind=Message.Kind.NOTE, from_client=False, key=key, files=files)
     record(ticket, Kind.NOTED, by)
     return message
 
@@ -188,7 +200,9 @@ def judge(ticket: Ticket, by: User, verdict: str) -> None:
 
 
 @transaction.atomic
-def solve(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> Message:
+def solve(
+    ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, files: Sequence[NamedFile] = ()
+) -> Message:
     """Tell the client how it was solved; they confirm or reopen.
 
     Raises NotYours, NotNow, VerdictMissing, text.TooLong.
@@ -201,7 +215,7 @@ def solve(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> 
     if not ticket.verdict:
         raise VerdictMissing
     handout.withdraw_open_offer(ticket)
-    message = say(ticket, by, body, from_client=False, key=key)
+    message = say(ticket, by, body, from_client=False, key=key, files=files)
     _respond(ticket, by)
     move(ticket, Status.SOLVED, solved_at=timezone.now())
     record(ticket, Kind.SOLVED, by)
@@ -234,7 +248,9 @@ def close_unanswered(ticket: Ticket) -> bool:
 
 
 @transaction.atomic
-def reopen(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) -> Message:
+def reopen(
+    ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None, *, files: Sequence[NamedFile] = ()
+) -> Message:
     """The client says it is not solved. It uses the same charge; its last assignee is asked first (The queue 10).
 
     Raises NotYours, NotNow (closed more than two weeks ago), text.TooLong.
@@ -246,7 +262,7 @@ def reopen(ticket: Ticket, by: User, body: str, key: uuid.UUID | None = None) ->
         return said
     if not ticket.can_reopen(timezone.now()):
         raise NotNow
-    message = say(ticket, by, body, from_client=True, key=key)
+    message = say(ticket, by, body, from_client=True, key=key, files=files)
     was_closed = ticket.status == Status.CLOSED
     last = ticket.assignee
     record(ticket, Kind.REOPENED, by)

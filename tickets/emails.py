@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from aegir_support import mail, text
+from aegir_support.uploads import megabytes
 from billing.models import Contact, Severity
 from members.access import coordinator_on_duty
 from members.models import Member, Representative, User
@@ -32,8 +33,9 @@ def read_offer_token(token: str) -> tuple[int, int]:
     return int(offer), int(representative)
 
 
-def ticket_filed(ticket: Ticket) -> None:
-    mail.send("ticket_filed", ticket.requester.email, _about(ticket), key=f"filed:{ticket.number}")
+def ticket_filed(ticket: Ticket, message: Message) -> None:
+    context = {**_about(ticket), "files": _files_of(message)}
+    mail.send("ticket_filed", ticket.requester.email, context, key=f"filed:{ticket.number}")
 
 
 def offer_made(offer: Offer) -> None:
@@ -124,7 +126,12 @@ def _about(ticket: Ticket) -> dict[str, object]:
 
 def _words_of(message: Message) -> dict[str, object]:
     # Markdown is good plain text as it was written; the other half of the mail shows it rendered.
-    return {"message": message, "preview": text.excerpt(message.body, 120)}
+    return {"message": message, "preview": text.excerpt(message.body, 120), "files": _files_of(message)}
+
+
+def _files_of(message: Message) -> list[str]:
+    """What came along, by name and size; a mail carries no file, since who may read it is asked on our pages."""
+    return [f"{each} ({megabytes(each.file.size)})" for each in message.attachments.select_related("file")]
 
 
 def _queue_link() -> str:

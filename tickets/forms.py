@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from django import forms
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from aegir_support import files
 from aegir_support.fields import LineField, WordsField
+from aegir_support.files import NamedFile
+from aegir_support.uploads import OVER_CEILING, FilesField, Limits
 from billing.entitlements import Entitlement
-from billing.models import Channel, Client, Server, Severity
+from billing.models import Channel, Client, Server, Severity, Tier
 from members.models import Member
 
 from .actions import Filing
@@ -34,13 +38,37 @@ VERDICT_MEANINGS = {
 
 
 class KeyedForm(forms.Form):
-    """A form that carries its own key, so that posting it twice does once what it asks for."""
+    """A form that carries its own key, so that posting it twice does once what it asks for, and files.
+
+    `tier` says how many files and how large; an answer to a request is made with `posted`.
+    """
 
     key = forms.UUIDField(widget=forms.HiddenInput)
+    attachments = FilesField()
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, tier: Tier | None, **options: Any) -> None:
         options["initial"] = {"key": uuid.uuid4(), **(options.get("initial") or {})}
         super().__init__(*args, **options)
+        if tier is not None:
+            cast(FilesField, self.fields["attachments"]).limit(
+                Limits.of(files=tier.files_per_message, file_mb=tier.file_mb, message_mb=tier.message_mb)
+            )
+
+    @classmethod
+    def posted(cls, request: HttpRequest, **options: Any) -> Self:
+        """The form as it was sent."""
+        form = cls(request.POST, request.FILES, **options)
+        cast(FilesField, form.fields["attachments"]).over_ceiling = OVER_CEILING in request.META
+        return form
+
+    @property
+    def had_files(self) -> bool:
+        """Files came with it, which a browser forgets when the form comes back."""
+        return any(self.files.getlist("attachments")) if self.is_bound and self.files else False
+
+    def kept_files(self) -> list[NamedFile]:
+        """The files of a valid form, kept; called before the transaction that attaches them."""
+        return files.store_all(self.cleaned_data["attachments"])
 
 
 class FilingForm(KeyedForm):
@@ -57,7 +85,8 @@ class FilingForm(KeyedForm):
     )
 
     def __init__(self, *args: Any, client: Client, entitlement: Entitlement, **options: Any) -> None:
-        super().__init__(*args, **options)
+        tier = entitlement.subscription.tier if entitlement.subscription else None
+        super().__init__(*args, tier=tier, **options)
         channels = [channel for channel in FILED_HERE if channel in entitlement.channels]
         channel = cast(forms.ChoiceField, self.fields["channel"])
         server = cast("forms.ModelChoiceField[Server]", self.fields["server"])
@@ -66,7 +95,9 @@ class FilingForm(KeyedForm):
         server.queryset = Server.objects.of(client)
 
     def filing(self) -> Filing:
-        return Filing(**self.cleaned_data)
+        """What was filed; its files are kept by this."""
+        said = {name: value for name, value in self.cleaned_data.items() if name != "attachments"}
+        return Filing(**said, files=self.kept_files())
 
 
 class MessageForm(KeyedForm):

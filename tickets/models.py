@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from aegir_support.models import StoredFile
 from billing.models import Channel, Client, Server, Severity, Tier, contact_of
 from members.access import Visitor, is_person
 from members.models import Member, Representative, User
@@ -412,6 +413,66 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.ticket_id} {self.author}: {self.body[:40]}"
+
+
+class AttachmentQuerySet(models.QuerySet["Attachment"]):
+    def visible_to(self, user: Visitor) -> AttachmentQuerySet:
+        """Files of messages this person may read; those of notes are for members only."""
+        return self.filter(message__in=Message.objects.visible_to(user))
+
+
+class Attachment(models.Model):
+    """A file that came with a message. Whoever may read the message may read the file."""
+
+    message = models.ForeignKey(Message, models.PROTECT, related_name="attachments")
+    file = models.ForeignKey(StoredFile, models.PROTECT, related_name="attachments")
+    name = models.CharField(max_length=150)
+    position = models.PositiveSmallIntegerField()
+
+    objects = AttachmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(name="attachment_one_per_place", fields=["message", "position"]),
+            models.CheckConstraint(name="attachment_has_a_name", condition=~Q(name="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def state(self) -> str:
+        """Whether the file may be read: clean, still being checked, or withheld."""
+        return self.file.state_since(self.message.at)
+
+    @property
+    def is_readable(self) -> bool:
+        return self.state == StoredFile.State.CLEAN
+
+    @property
+    def is_withheld(self) -> bool:
+        return self.state == StoredFile.State.INFECTED
+
+    @property
+    def kind(self) -> str:
+        """What the bytes say it is, in a word."""
+        main, _slash, exact = self.file.media_type.partition("/")
+        if self.file.is_picture or main in {"audio", "video", "text"}:
+            return str(_KINDS[main])
+        return str(_KINDS["pdf"] if exact == "pdf" else _KINDS["archive"] if exact in _ARCHIVES else _KINDS["file"])
+
+
+_KINDS = {
+    "image": _("Picture"),
+    "audio": _("Sound"),
+    "video": _("Video"),
+    "text": _("Text"),
+    "pdf": _("PDF"),
+    "archive": _("Archive"),
+    "file": _("File"),
+}
+_ARCHIVES = {"zip", "gzip", "x-gzip", "x-tar", "x-xz", "x-bzip2", "x-7z-compressed", "x-rar-compressed", "zstd"}
 
 
 class EventQuerySet(models.QuerySet["Event"]):

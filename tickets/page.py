@@ -99,7 +99,8 @@ class TicketPage:
 
     @cached_property
     def messages(self) -> list[Message]:
-        return list(Message.objects.visible_to(self.user).filter(ticket=self.ticket).select_related("author"))
+        said = Message.objects.visible_to(self.user).filter(ticket=self.ticket)
+        return list(said.select_related("author").prefetch_related("attachments__file"))
 
     @cached_property
     def events(self) -> list[Event]:
@@ -240,11 +241,12 @@ class TicketPage:
 
     def forms(self, bound: dict[str, forms.Form]) -> dict[str, forms.Form | None]:
         """The forms this reader gets, each fresh unless it comes back with errors; None where they get none."""
+        tier = self.ticket.tier
         fresh: dict[str, forms.Form | None] = {
-            "reply_form": ReplyForm() if self.may_reply else None,
-            "note_form": MessageForm() if self.may_note else None,
-            "solve_form": MessageForm() if self.may_work else None,
-            "reopen_form": MessageForm() if self.may_reopen else None,
+            "reply_form": ReplyForm(tier=tier) if self.may_reply else None,
+            "note_form": MessageForm(tier=tier) if self.may_note else None,
+            "solve_form": MessageForm(tier=tier) if self.may_work else None,
+            "reopen_form": MessageForm(tier=tier) if self.may_reopen else None,
             "judge_form": JudgeForm(initial={"verdict": self.ticket.verdict}) if self.may_judge else None,
             "refuse_form": RefuseForm() if self.offer else None,
             "hand_over_form": self._hand_over_form(),

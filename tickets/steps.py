@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.utils import timezone
 
 from aegir_support import text
+from aegir_support.files import NamedFile
 from members.models import Member, User
 
-from .models import Event, Message, Ticket
+from .models import Attachment, Event, Message, Ticket
 
 
 class NotYours(Exception):
@@ -38,11 +40,12 @@ def say(
     kind: str = Message.Kind.REPLY,
     from_client: bool,
     key: uuid.UUID | None = None,
+    files: Sequence[NamedFile] = (),
 ) -> Message:
     body = text.clean(body)
     if kind == Message.Kind.REPLY:  # a note is no news to the client
         Ticket.objects.filter(pk=ticket.pk).update(news_at=timezone.now())
-    return Message.objects.create(
+    message = Message.objects.create(
         ticket=ticket,
         author=author,
         kind=kind,
@@ -51,6 +54,11 @@ def say(
         html=text.render(body),
         key=key or uuid.uuid4(),
     )
+    Attachment.objects.bulk_create(
+        Attachment(message=message, file=each.file, name=each.name, position=place)
+        for place, each in enumerate(files, start=1)
+    )
+    return message
 
 
 def record(

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from .views import queue, tickets
+from .views import attachments, queue, tickets
 
 app_name = "tickets"
 urlpatterns = [
@@ -19,6 +19,9 @@ urlpatterns = [
     path("tickets/<int:number>/give-back/", tickets.give_back, name="give_back"),
     path("tickets/<int:number>/hand-over/", tickets.hand_over, name="hand_over"),
     path("tickets/<int:number>/hand-over/withdraw/", tickets.withdraw_hand_over, name="withdraw_hand_over"),
+    path("attachments/<int:pk>/", attachments.attachment, name="attachment"),
+    path("attachments/<int:pk>/picture/", attachments.attachment_picture, name="attachment_picture"),
+    path("attachments/<int:pk>/thumbnail/", attachments.attachment_thumbnail, name="attachment_thumbnail"),
     path("queue/", queue.queue, name="queue"),
     path("queue/offers/", queue.offers, name="offers"),
     path("offers/<int:pk>/", queue.offer, name="offer"),

@@ -1,10 +1,17 @@
-"""How a view answers when somebody else was first, or when the state does not allow it: 409 and a sentence."""
+"""How a view answers: on to the next page, or, when somebody else was first, 409 and a sentence."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+
+def go_on(request: HttpRequest, address: str) -> HttpResponse:
+    """Lead to the next page. A script that sends files is told where it is, so that the page itself goes there."""
+    return HttpResponseClientRedirect(address) if HtmxDetails(request) else HttpResponseRedirect(address)
 
 
 def conflict(request: HttpRequest, sentence: str, *, back: str, typed: str = "") -> HttpResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.utils import parseaddr
+from functools import partial
 from operator import attrgetter
 
 import structlog
@@ -12,7 +13,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -39,7 +40,7 @@ from ..page import TicketPage
 from ..paging import Page
 from ..sla import SEVERITY_MEANINGS, NothingPromised, promises_by_severity
 from ..steps import NotNow, NotYours
-from .answers import conflict
+from .answers import conflict, go_on
 
 log = structlog.get_logger()
 
@@ -78,19 +79,21 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
     has = entitlement(contact.client)
     if not has.may_file and request.method != "POST":
         return _ways_on(request, contact)
-    form = FilingForm(request.POST if request.method == "POST" else None, client=contact.client, entitlement=has)
-    if request.method == "POST" and form.is_valid():
+    make = FilingForm if request.method != "POST" else partial(FilingForm.posted, request)
+    form = make(client=contact.client, entitlement=has)
+    if form.is_valid():
         try:
-            ticket = actions.file_ticket(contact, form.filing())
+            filing = form.filing()
+            ticket = actions.file_ticket(contact, filing)
         except (NothingLeft, ChannelNotIncluded):
             return _ways_on(request, contact, typed=form, status=409)
         except (NothingPromised, NeverOpen) as error:
             log.warning("no first response can be promised", client=contact.client_id, reason=type(error).__name__)
-            return _no_deadline(request, form.filing())
+            return _no_deadline(request, filing)
         except NotYours as error:
             raise PermissionDenied from error
         messages.success(request, _("Filed. We are looking for the member who takes it."))
-        return redirect("tickets:ticket", ticket.number)
+        return go_on(request, _address(ticket))
     return render(
         request,
         "tickets/file_ticket.html",
@@ -122,12 +125,17 @@ def ticket(request: HttpRequest, number: int) -> HttpResponse:
 def reply(request: HttpRequest, number: int) -> HttpResponse:
     """Words the other side reads."""
     shown = _visible(request, number, WRITER)
-    form = ReplyForm(request.POST)
+    form = ReplyForm.posted(request, tier=shown.tier)
     if not form.is_valid():
         return _show(request, shown, reply_form=form)
     body, key, wait = (form.cleaned_data[name] for name in ["body", "key", "wait"])
+    files = form.kept_files()
     return _done_or_conflict(
-        request, shown, lambda user: actions.reply(shown, user, body, key, wait=wait), _("Sent."), typed=body
+        request,
+        shown,
+        lambda user: actions.reply(shown, user, body, key, files=files, wait=wait),
+        _("Sent."),
+        typed=body,
     )
 
 
@@ -135,12 +143,16 @@ def reply(request: HttpRequest, number: int) -> HttpResponse:
 def note(request: HttpRequest, number: int) -> HttpResponse:
     """Words only members read."""
     shown = _visible(request, number, MEMBER)
-    form = MessageForm(request.POST)
+    form = MessageForm.posted(request, tier=shown.tier)
     if not form.is_valid():
         return _show(request, shown, note_form=form)
-    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    body, key, files = form.cleaned_data["body"], form.cleaned_data["key"], form.kept_files()
     return _done_or_conflict(
-        request, shown, lambda user: actions.note(shown, user, body, key), _("Noted for members."), typed=body
+        request,
+        shown,
+        lambda user: actions.note(shown, user, body, key, files=files),
+        _("Noted for members."),
+        typed=body,
     )
 
 
@@ -166,15 +178,15 @@ def judge(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def solve(request: HttpRequest, number: int) -> HttpResponse:
     shown = _visible(request, number, ASSIGNEE)
-    form = MessageForm(request.POST)
+    form = MessageForm.posted(request, tier=shown.tier)
     if not form.is_valid():
         return _show(request, shown, solve_form=form)
-    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    body, key, files = form.cleaned_data["body"], form.cleaned_data["key"], form.kept_files()
     try:
         return _done_or_conflict(
             request,
             shown,
-            lambda user: actions.solve(shown, user, body, key),
+            lambda user: actions.solve(shown, user, body, key, files=files),
             _("Solved. The client confirms or reopens."),
             typed=body,
         )
@@ -192,12 +204,12 @@ def confirm(request: HttpRequest, number: int) -> HttpResponse:
 @require_POST
 def reopen(request: HttpRequest, number: int) -> HttpResponse:
     shown = _visible(request, number, CLIENT)
-    form = MessageForm(request.POST)
+    form = MessageForm.posted(request, tier=shown.tier)
     if not form.is_valid():
         return _show(request, shown, reopen_form=form)
-    body, key = form.cleaned_data["body"], form.cleaned_data["key"]
+    body, key, files = form.cleaned_data["body"], form.cleaned_data["key"], form.kept_files()
     return _done_or_conflict(
-        request, shown, lambda user: actions.reopen(shown, user, body, key), _("Reopened."), typed=body
+        request, shown, lambda user: actions.reopen(shown, user, body, key, files=files), _("Reopened."), typed=body
     )
 
 
@@ -265,8 +277,8 @@ def _done_or_conflict(
         )
     messages.success(request, sentence)
     if Ticket.objects.visible_to(request.user).filter(pk=shown.pk).exists():
-        return redirect(_address(shown))
-    return redirect("tickets:queue")
+        return go_on(request, _address(shown))
+    return go_on(request, reverse("tickets:queue"))
 
 
 def _visible(request: HttpRequest, number: int, who: Callable[[TicketPage], bool] | None = None) -> Ticket:
