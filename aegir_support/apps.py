@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AegirSupportConfig(AppConfig):
@@ -13,3 +14,9 @@ class AegirSupportConfig(AppConfig):
 
         for read in [gauges.outbox, gauges.periodic_jobs, gauges.database, gauges.sessions]:
             metrics.add(read)
+
+        from members import navigation  # noqa: PLC0415
+
+        from . import deeds_page  # noqa: PLC0415
+
+        navigation.add(_("Deeds"), "deeds", shown_to=deeds_page.may_read, place=80)

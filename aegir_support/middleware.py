@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
 import structlog
 from allauth.account.adapter import get_adapter
@@ -101,6 +102,10 @@ class LogInMiddleware(LoginRequiredMiddleware):
         return HttpResponseClientRedirect(f"{resolve_url(self.get_login_url(view_func))}?{query}")
 
 
+# Exports of others' views; our own call `deeds.record("exported")`.
+_EXPORTS = {"mfa_download_recovery_codes"}
+
+
 class DeedsMiddleware:
     """Put on record who does something, and what they tried in vain: 403, and 404 where an address names a thing."""
 
@@ -110,10 +115,16 @@ class DeedsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with deeds.told(deeds.of_request(request, from_where=_from_where(request))) as doer:
             response = self.get_response(request)
-            if response.status_code in {403, 404}:
-                self._note_failure(request, response.status_code, doer.from_where)
+            self._note(request, response.status_code, doer.from_where)
             deeds.write_failures(doer)
         return response
+
+    def _note(self, request: HttpRequest, status: int, from_where: str) -> None:
+        address = request.resolver_match
+        if status == 200 and address and address.view_name in _EXPORTS:
+            deeds.record("exported")
+        elif status in {403, 404}:
+            self._note_failure(request, status, from_where)
 
     def _note_failure(self, request: HttpRequest, status: int, from_where: str) -> None:
         address = request.resolver_match
@@ -125,7 +136,8 @@ class DeedsMiddleware:
             return
         # Numbers name things; what else an address holds may be a secret.
         named = {name: int(value) for name, value in (address.kwargs if address else {}).items() if _is_number(value)}
-        deeds.record("refused" if status == 403 else "not_theirs", method=request.method or "", **named)
+        details: dict[str, Any] = {"method": request.method or "", **named}
+        deeds.record("refused" if status == 403 else "not_theirs", **details)
 
 
 def _is_number(value: object) -> bool:

@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from . import metrics, views
+from . import deeds_page, metrics, views
 
 # The admin's own login page would let a password in without the second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("billing.urls")),
     path("", include("tickets.urls")),
     path("", include("referrals.urls")),
+    path("deeds/", deeds_page.deeds, name="deeds"),
     path("admin/", admin.site.urls),
     path("-/health", views.health, name="health"),
     path("-/ready", views.ready, name="ready"),

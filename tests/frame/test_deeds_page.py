@@ -1,0 +1,155 @@
+"""The page of the record: who reads it, what it says in words, and how it is searched."""
+
+import pytest
+from django.urls import reverse
+
+from aegir_support import deeds
+from aegir_support.models import Deed
+from members.models import Member
+from tests.tickets.filing import file, offer_of
+from tests.tickets.test_pages import queries, words
+from tickets import handout
+
+pytestmark = pytest.mark.django_db
+PAGE = reverse("deeds")
+
+
+@pytest.fixture
+def accepted(hal, ana):
+    """Hal has filed a ticket, which Ana has accepted."""
+    with deeds.by(hal.user, what="tickets:file_ticket"):
+        ticket = file(hal)
+    with deeds.by(ana.user, what="tickets:accept_offer"):
+        return handout.accept(offer_of(ticket), ana)
+
+
+@pytest.fixture
+def read(browse, chloe):
+    """What Chloé, who coordinates, reads where she asks for so much."""
+    browser = browse(chloe)
+    return lambda **asked: words(browser.get(PAGE, asked))
+
+
+def test_it_tells_in_words_who_did_what(read, accepted):
+    page = read(person="Ana Lima")
+    offer = accepted.offers.get()
+    assert "Ana Lima · accept offer" in page
+    assert f"Changed offer #{offer.pk} of ticket #{accepted.number}" in page
+    assert "Outcome open → accepted" in page
+    assert f"Changed ticket #{accepted.number}" in page
+    assert "Status Looking for a member → In progress" in page
+    assert "Assignee Ana Lima" in page
+
+
+def test_what_the_record_hides_is_said_to_have_changed(read, hal):
+    with deeds.by(hal.user, what="story"):
+        file(hal, subject="Our secret subject")
+    page = read(person="Hal")
+    assert "Subject changed; the record does not say into what" in page
+    assert "secret" not in page
+
+
+def test_what_nobody_asked_for_was_the_system(read, lima):
+    Member.objects.filter(pk=lima.pk).update(country="NL")
+    assert "The system" in read(thing="members_member", kind="changed")
+
+
+def test_a_ticket_comes_with_its_offers_messages_events_and_charge(read, accepted, hal):
+    other = file(hal)
+    page = read(thing="tickets_ticket", key=f"#{accepted.number}")
+    for part in ["Added ticket #", "offer #", "message #", "event #", "Added charge #"]:
+        assert part in page
+    assert f"#{other.number}" not in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"person": "ana@"}, "Ana Lima"),
+        ({"person": "LIMA"}, "Ana Lima"),
+        ({"kind": "added"}, "Added ticket"),
+        ({"thing": "tickets_offer"}, "offer #"),
+        ({"since": "2020-01-01"}, "Ana Lima"),
+        ({"until": "2999-01-01"}, "Ana Lima"),
+        ({"place": "192.0.2.9"}, "from 192.0.2.9"),
+        ({"request": "request-9"}, "from 192.0.2.9"),
+    ],
+)
+def test_it_is_searched(read, accepted, ana, asked, found):
+    with deeds.told(
+        deeds.Doer(lambda: ana.user.pk, lambda: "there", from_where="192.0.2.9", request_id=lambda: "request-9")
+    ):
+        Member.objects.filter(pk=ana.member.pk).update(country="NL")
+    assert found in read(**asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"person": "Nobody at all"},
+        {"kind": "exported"},
+        {"thing": "tickets_ticket", "key": "999999"},
+        {"thing": "tickets_ticket", "key": "9" * 40},
+        {"since": "2999-01-01"},
+        {"until": "2020-01-01"},
+        {"place": "192.0.2.99"},
+        {"request": "none"},
+    ],
+)
+def test_what_is_not_there_is_said_with_a_way_back(read, accepted, asked):
+    page = read(**asked)
+    assert "Nothing like that is on record" in page
+    assert "Show everything" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"since": "yesterday"}, "Enter a valid date."),
+        ({"since": "2026-02-01", "until": "2026-01-01"}, "The last day is before the first."),
+        ({"place": "here"}, "Enter a valid IPv4 or IPv6 address."),
+        ({"kind": "sung"}, "Select a valid choice."),
+        ({"key": "41"}, "Say what has this number."),
+        ({"person": "a\0b"}, "Null characters are not allowed."),
+    ],
+)
+def test_bad_input_is_said_and_kept(browse, chloe, accepted, asked, said):
+    answer = browse(chloe).get(PAGE, asked)
+    assert answer.status_code == 422
+    assert said in words(answer)
+    assert "Ana Lima · accept" not in words(answer)
+
+
+def test_an_older_page_goes_on_where_the_last_one_ended(browse, chloe, lima):
+    for number in range(60):
+        Member.objects.filter(pk=lima.pk).update(country=f"{number:02}")
+    browser = browse(chloe)
+    asked = {"thing": "members_member", "key": lima.pk, "kind": "changed"}
+    first = browser.get(PAGE, asked).context["page"]
+    second = browser.get(PAGE + first.older).context["page"]
+    shown = [told.deed.pk for page in [first, second] for group in page.groups for told in group.deeds]
+    assert shown == sorted(shown, reverse=True)
+    assert len(set(shown)) == 60
+    assert (second.older, bool(second.newest)) == ("", True)
+    assert browser.get(PAGE, {"before": "x" * 30}).status_code == 200
+
+
+def test_one_row_costs_as_much_as_three(browse, chloe, lima, veldwerk, boreal):
+    browser = browse(chloe)
+    where = PAGE + "?thing=members_member&kind=changed"
+    Member.objects.filter(pk=lima.pk).update(country="NO")
+    one = queries(browser, where)
+    Member.objects.update(country="SE")
+    assert len(browser.get(where).context["page"].groups) >= 3
+    assert queries(browser, where) == one
+
+
+def test_nothing_is_shown_as_markup(read, lima):
+    with deeds.by(None, what="<b>x</b>"):
+        Member.objects.filter(pk=lima.pk).update(country="NL")
+    assert Deed.objects.first().what == "_b_x__b_"
+
+
+def test_it_is_in_the_navigation_of_those_who_may_read_it(browse, chloe, finn, ana):
+    for person, there in [(chloe, True), (finn, True), (ana, False)]:
+        assert (f'href="{PAGE}"' in browse(person).get("/home/").content.decode()) is there
