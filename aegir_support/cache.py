@@ -26,9 +26,9 @@ class _Away:
 class CacheThatMayBeAway(RedisCache):
     """Redis or Valkey; while it is away everything is a miss, and nothing is kept.
 
-    The price: limits (on log-ins, on mails to reset a password) do not count while it is away, and a code of the
-    second factor works twice in its half minute. The other way about nobody could log in, and whoever stopped the cache
-    would have stopped the site.
+    So nothing may rest on it that must hold: limits are counted and codes of the second factor crossed off in
+    PostgreSQL (members.limits, members.codes). The other way about, whoever stopped the cache would have stopped the
+    site.
     """
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
@@ -85,5 +85,5 @@ def _ask(question: Callable[..., Any], *args: Any, otherwise: Any) -> Any:
         _Away.quiet_until = time.monotonic() + QUIET_SECONDS
         if now >= _Away.complain_after:
             _Away.complain_after = now + COMPLAIN_SECONDS
-            log.warning("cache away, limits do not count", error=str(error))
+            log.warning("cache away", error=str(error))
         return otherwise

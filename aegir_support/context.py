@@ -5,10 +5,11 @@ from . import watchdog
 
 
 def project(request: HttpRequest) -> dict[str, object]:
-    """What every page may name: the project, where its source is, and whether this is a demo."""
+    """What every page may name: the project, where its source is, who else logs in here, and whether this is a demo."""
     return {
         "project_name": settings.PROJECT_NAME,
         "source_url": settings.SOURCE_URL,
+        "oidc_name": settings.OIDC_NAME,
         "is_demo": settings.DEMO,
         "jobs_are_silent": watchdog.jobs_are_silent() and _looks_after_it(request),
     }

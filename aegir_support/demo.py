@@ -95,7 +95,7 @@ def make_cast() -> Cast:
     _term(dovetail, "basic", cpus=1)
 
     lantern = Partner.objects.create(name="Lantern Themes", country="GB")
-    return Cast(
+    cast = Cast(
         ana=ana,
         bo=bo,
         chloe=chloe,
@@ -115,6 +115,9 @@ def make_cast() -> Cast:
         aegir01=aegir01,
         studio01=studio01,
     )
+    for user in users_by_name(cast).values():
+        user.refresh_from_db(fields=["session_epoch"])  # every role they were given began a new one
+    return cast
 
 
 def users_by_name(cast: Cast) -> dict[str, User]:

@@ -59,6 +59,9 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "csp",
     "django_htmx",
 ]
@@ -78,6 +81,7 @@ MIDDLEWARE = [
     "aegir_support.middleware.DeedsMiddleware",
     "aegir_support.middleware.LogInMiddleware",
     "members.middleware.SecondFactorMiddleware",
+    "members.middleware.LastSeenMiddleware",
     "members.middleware.TimeZoneMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -173,6 +177,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(hour="3", minute="30"),
         "options": {"expires": 12 * 3600},
     },
+    "forget what was counted": {
+        "task": "members.tasks.forget",
+        "schedule": crontab(hour="3", minute="40"),
+        "options": {"expires": 12 * 3600},
+    },
     "forget what was told": {
         "task": "aegir_support.tasks.forget_outbox",
         "schedule": crontab(hour="3", minute="20"),
@@ -198,7 +207,10 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "members:home"
 LOGOUT_REDIRECT_URL = "landing"
 ACCOUNT_ADAPTER = "members.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"reset_password_from_key": "members.accounts.ChoosePasswordForm"}
+ACCOUNT_FORMS = {
+    "reset_password": "members.accounts.AskForPasswordForm",
+    "reset_password_from_key": "members.accounts.ChoosePasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -208,11 +220,54 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = False
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if SITE_URL.startswith("https:") else "http"
+# "Is it still you?" is asked before what gives access or moves money, unless it was answered so many seconds ago.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+# members.limits counts, in PostgreSQL; allauth's own counts live in the cache, and a cache may be away.
+ACCOUNT_RATE_LIMITS = False
+MFA_RATE_LIMITS = False
+RATE_LIMITS = DEPLOYMENT != "test"
 ALLAUTH_TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "members.accounts.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = PROJECT_NAME
+MFA_FORMS = {
+    "authenticate": "members.accounts.CodeForm",
+    "reauthenticate": "members.accounts.CodeAgainForm",
+    "activate_totp": "members.accounts.SetUpAppForm",
+    "add_webauthn": "members.accounts.AddPasskeyForm",
+    "authenticate_webauthn": "members.accounts.PasskeyForm",
+    "login_webauthn": "members.accounts.PasskeyLogInForm",
+    "reauthenticate_webauthn": "members.accounts.PasskeyAgainForm",
+}
 # Members, the bookkeeper and admins must use a second factor, except where nobody's income is at stake.
 SECOND_FACTOR_REQUIRED = PRODUCTION
+
+# Log-in by somebody else's accounts, with OpenID Connect; off without an issuer.
+OIDC_ISSUER = env.text("OIDC_ISSUER", "").rstrip("/")
+OIDC_NAME = env.text("OIDC_NAME", None) if OIDC_ISSUER else ""
+if PRODUCTION and OIDC_ISSUER and not OIDC_ISSUER.startswith("https://"):
+    raise ImproperlyConfigured("OIDC_ISSUER begins with https://, or anybody in between could log in as anybody.")
+SOCIALACCOUNT_ADAPTER = "members.oidc.SocialAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
+    "openid_connect": {
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": OIDC_NAME,
+                "client_id": env.text("OIDC_CLIENT_ID", None),
+                "secret": env.text("OIDC_CLIENT_SECRET", None),
+                "settings": {"server_url": OIDC_ISSUER, "oauth_pkce_enabled": True},
+            }
+        ]
+        if OIDC_ISSUER
+        else []
+    }
+}
 
 # Mail goes out through the outbox (aegir_support.mail)
 EMAIL_BACKEND = (

@@ -10,7 +10,7 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 
 urlpatterns = [
     path("", views.landing, name="landing"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("members.account_urls")),
     path("", include("members.urls")),
     path("", include("billing.urls")),
     path("", include("tickets.urls")),

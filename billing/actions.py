@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import calendar
+import uuid
 from datetime import date
 
 from django.db import transaction
 
+from aegir_support import mail, outbox
+from aegir_support.models import Outbox
 from members import actions as members
 from members.models import User
 
-from .models import Client, Contact, Grant, Pack, Price, Promise, Subscription, Tier
+from .models import Client, Contact, Grant, Invitation, Pack, Price, Promise, Subscription, Tier
 
 
 class NotAllowed(Exception):
     """Only the client's owner may do this."""
+
+
+class AlreadyAsked(Exception):
+    """This address is among the client's people, or its invitation is."""
 
 
 @transaction.atomic
@@ -82,11 +89,64 @@ def invite_contact(
     by: User, client: Client, *, email: str, name: str, role: str, sees: str = Contact.Sees.ALL
 ) -> Contact:
     """Let the client's owner bring in a colleague. Raises NotAllowed, members.actions.AlreadyHere."""
-    owner = Contact.objects.filter(user=by, client=client, role=Contact.Role.OWNER).exists()
-    if not owner:
+    if not _owns(by, client):
         raise NotAllowed
     user = members.invite(email, name, by=f"{by.name}, {client.name}", time_zone=by.time_zone)
     return Contact.objects.create(user=user, client=client, role=role, sees=sees)
+
+
+@transaction.atomic
+def ask_in(by: User, client: Client, *, email: str, name: str, role: str, sees: str = Contact.Sees.ALL) -> Invitation:
+    """Note down whom the owner wants; a job sends the invitation (`carry_out`). Raises NotAllowed, AlreadyAsked.
+
+    What happens here is the same for every address, so that neither words nor time tell who has an account.
+    """
+    if not _owns(by, client):
+        raise NotAllowed
+    facts = {"name": name, "role": role, "sees": sees, "by": by}
+    if client.contacts.filter(user__email=email.lower()).exists():
+        raise AlreadyAsked
+    invitation, is_new = Invitation.objects.get_or_create(client=client, email=email.lower(), defaults=facts)
+    if not is_new:
+        raise AlreadyAsked
+    _have_it_sent(invitation)
+    return invitation
+
+
+@transaction.atomic
+def ask_again(invitation: Invitation, by: User) -> None:
+    """Send it once more. Raises NotAllowed."""
+    if not _owns(by, invitation.client):
+        raise NotAllowed
+    Invitation.objects.filter(pk=invitation.pk).update(by=by)
+    _have_it_sent(invitation)
+
+
+def carry_out(row: Outbox) -> None:
+    """Make the account and mail its link; where the address has one already, tell only its owner."""
+    found = Invitation.objects.select_for_update(of=("self",)).filter(pk=row.payload["invitation"]).open()
+    invitation = found.select_related("client", "by", "contact__user").first()
+    if invitation is None or not _owns(invitation.by, invitation.client):
+        return
+    by = f"{invitation.by.name}, {invitation.client.name}"
+    if invitation.contact:
+        members.send_invitation(invitation.contact.user, by=by)
+        return
+    facts = {"email": invitation.email, "name": invitation.name, "role": invitation.role, "sees": invitation.sees}
+    try:
+        invitation.contact = invite_contact(invitation.by, invitation.client, **facts)
+    except members.AlreadyHere:
+        mail.send("invited_elsewhere", invitation.email, {"by": by}, key=f"invited-elsewhere:{row.pk}")
+    else:
+        invitation.save(update_fields=["contact"])
+
+
+def _have_it_sent(invitation: Invitation) -> None:
+    outbox.put("invitation", {"invitation": invitation.pk}, key=f"invite:{invitation.pk}:{uuid.uuid4()}")
+
+
+def _owns(user: User, client: Client) -> bool:
+    return Contact.objects.filter(user=user, client=client, role=Contact.Role.OWNER).exists()
 
 
 def months_later(day: date, months: int) -> date:

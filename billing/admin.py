@@ -8,6 +8,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from members.admin import FreshLogInAdmin
+
 from . import actions
 from .models import (
     Channel,
@@ -121,7 +123,7 @@ class ContactInline(admin.TabularInline[Contact, Client]):
 
 
 @admin.register(Client)
-class ClientAdmin(admin.ModelAdmin[Client]):
+class ClientAdmin(FreshLogInAdmin[Client]):
     list_display = ["name", "country", "currency", "calendar"]
     search_fields = ["name"]
     inlines = [ContactInline]

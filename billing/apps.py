@@ -7,10 +7,12 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
-        from members import home, navigation  # noqa: PLC0415 (models are not loaded before)
+        from aegir_support import outbox  # noqa: PLC0415 (models are not loaded before)
+        from members import home, navigation  # noqa: PLC0415
 
-        from . import panels  # noqa: PLC0415
+        from . import actions, panels  # noqa: PLC0415
 
+        outbox.handlers["invitation"] = actions.carry_out
         navigation.add(_("Subscription"), "billing:subscription", shown_to=panels.is_contact, place=30)
         navigation.add(_("Servers"), "billing:servers", shown_to=panels.is_contact, place=40)
         navigation.add(_("People"), "billing:contacts", shown_to=panels.is_contact, place=50)

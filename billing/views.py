@@ -6,20 +6,22 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from aegir_support import calendars
-from members.access import signed_in
-from members.actions import AlreadyHere, send_invitation
+from members import limits
+from members.access import needs_fresh_log_in, signed_in
+from members.actions import send_invitation
+from members.limits import limited
 
 from . import actions
 from .entitlements import entitlement
 from .forms import InviteForm
-from .models import Charge, Contact, Grant, Pack, Price, Server, Severity, Subscription, Tier, contact_of
+from .models import Charge, Contact, Grant, Invitation, Pack, Price, Server, Severity, Subscription, Tier, contact_of
 
 LISTED = 100  # the latest rows of a list that is looked at rather than searched
 
@@ -83,6 +85,8 @@ def servers(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@limited(limits.INVITE)
+@needs_fresh_log_in
 def contacts(request: HttpRequest) -> HttpResponse:
     """The people of the client; its owner brings in more."""
     contact = _contact_or_404(request)
@@ -97,7 +101,8 @@ def contacts(request: HttpRequest) -> HttpResponse:
         "billing/contacts.html",
         {
             "contact": contact,
-            "contacts": contact.client.contacts.select_related("user"),
+            "contacts": _people(contact),
+            "invitations": contact.client.invitations.open(),
             "form": form if contact.may_invite else None,
         },
         status=422 if form.errors else 200,
@@ -105,10 +110,27 @@ def contacts(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def invite_again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the invitation once more to a colleague who has not come in yet."""
+@limited(limits.INVITE)
+@needs_fresh_log_in
+def ask_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send an owner's invitation once more."""
     contact = _contact_or_404(request)
-    colleague = get_object_or_404(contact.client.contacts.select_related("user"), pk=pk)
+    invitation = get_object_or_404(Invitation.objects.open(), client=contact.client, pk=pk)
+    try:
+        actions.ask_again(invitation, contact.user)
+    except actions.NotAllowed as error:
+        raise PermissionDenied from error
+    messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invitation.email})
+    return redirect("billing:contacts")
+
+
+@require_POST
+@limited(limits.INVITE)
+@needs_fresh_log_in
+def invite_again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send the invitation once more to a colleague whom we have added and who has not come in yet."""
+    contact = _contact_or_404(request)
+    colleague = get_object_or_404(_people(contact), pk=pk)
     if not contact.may_invite or not colleague.is_invited:
         raise PermissionDenied
     send_invitation(colleague.user, by=f"{contact.user.name}, {contact.client.name}")
@@ -143,12 +165,16 @@ def _contact_or_404(request: HttpRequest) -> Contact:
     return contact
 
 
+def _people(contact: Contact) -> QuerySet[Contact]:
+    """The people of a client, besides those whose invitation by the owner is still open."""
+    return contact.client.contacts.exclude(invitation__in=Invitation.objects.open()).select_related("user")
+
+
 def _invited(request: HttpRequest, contact: Contact, form: InviteForm) -> bool:
     try:
-        invited = actions.invite_contact(contact.user, contact.client, **form.cleaned_data)
-    except AlreadyHere:
-        # The owner of a client may know that their colleague has an account; nobody else gets this far.
-        form.add_error("email", _("Somebody already uses this e-mail address."))
+        invitation = actions.ask_in(contact.user, contact.client, **form.cleaned_data)
+    except actions.AlreadyAsked:
+        form.add_error("email", _("This address is among your people already; the list above has it."))
         return False
-    messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invited.user.email})
+    messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invitation.email})
     return True

@@ -1,16 +1,48 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+import allauth.account.admin
+import allauth.mfa.admin
+import allauth.socialaccount.admin
+import allauth.usersessions.admin
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
-from . import actions
+from . import actions, limits
+from .access import ask_again_unless_fresh
 from .models import Calendar, CalendarSpan, Duty, Member, Queue, Representative, Seat, User
+
+M = TypeVar("M", bound=Model)
+
+
+class FreshLogInAdmin(admin.ModelAdmin[M]):
+    """An admin of what gives people access: before any of its forms is taken, "Is it still you?"."""
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._ask(request)
+        return super().changelist_view(request, *args, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._ask(request)
+        return super().changeform_view(request, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self._ask(request)
+        return super().delete_view(request, *args, **kwargs)
+
+    def _ask(self, request: HttpRequest) -> None:
+        # Whoever may not be here at all is told so by the view, without being asked first.
+        if request.method == "POST" and self.has_view_or_change_permission(request):
+            ask_again_unless_fresh(request)
 
 
 class UserForm(ModelForm[User]):
@@ -22,7 +54,7 @@ class UserForm(ModelForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin[User]):
+class UserAdmin(FreshLogInAdmin[User]):
     """People. Passwords are chosen by their owners through the invitation, never typed here."""
 
     form = UserForm
@@ -44,10 +76,13 @@ class UserAdmin(admin.ModelAdmin[User]):
             actions.keep_address(obj)
 
     @admin.action(description=_("Send an invitation to choose a password"))
-    def invite(self, request: HttpRequest, people: QuerySet[User]) -> None:
+    def invite(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        if refused := limits.refusal(request, limits.INVITE):
+            return refused
         for user in people:
             actions.send_invitation(user)
         self.message_user(request, _("The invitations are on their way."))
+        return None
 
 
 class RepresentativeInline(admin.TabularInline[Representative, Member]):
@@ -57,7 +92,7 @@ class RepresentativeInline(admin.TabularInline[Representative, Member]):
 
 
 @admin.register(Member)
-class MemberAdmin(admin.ModelAdmin[Member]):
+class MemberAdmin(FreshLogInAdmin[Member]):
     list_display = ["name", "kind", "status", "country", "away_until"]
     list_filter = ["status", "kind"]
     search_fields = ["name"]
@@ -72,7 +107,7 @@ class MemberAdmin(admin.ModelAdmin[Member]):
 
 
 @admin.register(Duty)
-class DutyAdmin(admin.ModelAdmin[Duty]):
+class DutyAdmin(FreshLogInAdmin[Duty]):
     list_display = ["user", "kind", "since", "until"]
     list_filter = ["kind"]
     autocomplete_fields = ["user"]
@@ -125,3 +160,29 @@ class CalendarSpanInline(admin.TabularInline[CalendarSpan, Calendar]):
 class CalendarAdmin(admin.ModelAdmin[Calendar]):
     list_display = ["name", "time_zone"]
     inlines = [CalendarSpanInline]
+
+
+# allauth registers admins of its own, some for what is no admin's: secrets of second factors, keys of sessions, and
+# providers of log-ins beside the one in the settings.
+admin.site.unregister([EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession])
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(FreshLogInAdmin[EmailAddress], allauth.account.admin.EmailAddressAdmin):  # type: ignore[misc]
+    """Addresses; whoever confirms one gives its owner the account."""
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(FreshLogInAdmin[Authenticator]):
+    """Second factors without their secrets: one is removed for whoever has lost it, and then set up anew."""
+
+    list_display = ["user", "type", "created_at", "last_used_at"]
+    list_filter = ["type"]
+    fields = ["user", "type", "created_at", "last_used_at"]
+    readonly_fields = ["user", "type", "created_at", "last_used_at"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Authenticator | None = None) -> bool:
+        return False

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from . import access
+from . import access, sessions
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -23,7 +23,7 @@ class SecondFactorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if settings.SECOND_FACTOR_REQUIRED and self._is_missing(request):
-            return redirect("mfa_activate_totp")
+            return redirect("mfa_index")  # the choice is theirs: an app or a passkey
         return self.get_response(request)
 
     def _is_missing(self, request: HttpRequest) -> bool:
@@ -46,3 +46,15 @@ class TimeZoneMiddleware:
             return self.get_response(request)
         with timezone.override(ZoneInfo(request.user.time_zone)):
             return self.get_response(request)
+
+
+class LastSeenMiddleware:
+    """The list of places where one is logged in says when somebody was last there."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if access.is_person(request.user):
+            sessions.note(request)
+        return self.get_response(request)

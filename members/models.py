@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
@@ -57,6 +58,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("may enter the admin"), default=False)
     is_active = models.BooleanField(_("may log in"), default=True)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+    # Triggers raise it with every change of password, role or second factor; what carries the former one is logged out.
+    session_epoch = models.BigIntegerField(default=0, db_default=0, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -76,6 +79,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def first_name(self) -> str:
         return self.name.split(" ")[0]
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # Django's own holds the password alone, and a change of role or second factor must log out as well.
+        return salted_hmac(
+            "members.User.session", f"{self.session_epoch}:{self.password}", secret=secret, algorithm="sha256"
+        ).hexdigest()
 
     @cached_property
     def member(self) -> Member | None:
@@ -308,3 +317,33 @@ class CalendarSpan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_weekday_display()} {self.opens:%H:%M}–{self.closes:%H:%M}"
+
+
+class UsedCode(models.Model):
+    """A code of an authenticator app that has been taken; the same one is not taken again, whoever asks at once."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+    step = models.BigIntegerField(help_text="The half minute the code belongs to, counted from 1970.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="used_code_is_taken_once", fields=["user", "step"])]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.step}"
+
+
+class Tally(models.Model):
+    """How often something was tried since the first time within its window (`limits`).
+
+    The table is not logged: after a crash of the database counting begins again, and counting costs no disk.
+    """
+
+    key = models.CharField(max_length=64, primary_key=True, help_text="What is counted and for whom, as a hash.")
+    count = models.BigIntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]} {self.count}"

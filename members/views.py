@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from . import actions, home
-from .access import signed_in
+from . import sessions as where_logged_in
+from .access import needs_fresh_log_in, signed_in
 from .forms import AwayForm
 from .models import Member
 
@@ -45,6 +46,31 @@ def come_back(request: HttpRequest) -> HttpResponse:
     actions.come_back(_own_member(request))
     messages.success(request, _("Welcome back. Your place is at the end of the queue."))
     return redirect("tickets:queue")
+
+
+@require_safe
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Where one is logged in."""
+    return render(request, "usersessions/usersession_list.html", {"places": where_logged_in.places(request)})
+
+
+@require_POST
+@needs_fresh_log_in
+def end_session(request: HttpRequest, pk: int) -> HttpResponse:
+    if where_logged_in.end(signed_in(request), pk):
+        messages.success(request, _("Logged out there."))
+    else:
+        messages.info(request, _("That one had ended already."))
+    return redirect("sessions")
+
+
+@require_POST
+@needs_fresh_log_in
+@where_logged_in.keeping_this_one
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    where_logged_in.end_others(request)
+    messages.success(request, _("You are logged in nowhere else any more."))
+    return redirect("sessions")
 
 
 def _own_member(request: HttpRequest) -> Member:

@@ -1,5 +1,7 @@
 from django.contrib import admin
 
+from members.admin import FreshLogInAdmin
+
 from .models import Partner, PartnerContact
 
 
@@ -10,6 +12,6 @@ class PartnerContactInline(admin.TabularInline[PartnerContact, Partner]):
 
 
 @admin.register(Partner)
-class PartnerAdmin(admin.ModelAdmin[Partner]):
+class PartnerAdmin(FreshLogInAdmin[Partner]):
     list_display = ["name", "country"]
     inlines = [PartnerContactInline]

@@ -1,5 +1,6 @@
 """The cast by name, as the specification speaks of them (docs/architecture.md)."""
 
+import time
 from dataclasses import fields
 
 import pytest
@@ -7,6 +8,7 @@ from django.db import connection
 from django.test import Client as Browser
 
 from aegir_support import demo
+from members.models import User
 from tests.tickets.filing import file, offer_of
 from members.models import User
 from tests.files.samples import kept
@@ -36,7 +38,7 @@ def cast(request, db):
 @pytest.fixture(autouse=True)
 def no_rate_limits(settings):
     """The limits count by address, and every test comes from the same one. Tests of the limits set them again."""
-    settings.ACCOUNT_RATE_LIMITS = False
+    settings.RATE_LIMITS = False
 
 
 def _let_tables_be_emptied():
@@ -79,10 +81,21 @@ def browse(cast):
     def as_(person=None):
         browser = Browser()
         if person is not None:
-            browser.force_login(getattr(person, "user", person))
+            # As the row is now: a role given since began a new epoch of sessions.
+            user = User.objects.get(pk=getattr(person, "user", person).pk)
+            browser.force_login(user)
+            is_still_them(browser, user)
         return browser
 
     return as_
+
+
+def is_still_them(browser, user):
+    """As if they had just answered "Is it still you?"."""
+    session = browser.session
+    session["account_authentication_methods_user"] = str(user.pk)
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+    session.save()
 
 
 @pytest.fixture

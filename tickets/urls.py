@@ -1,19 +1,22 @@
 from django.urls import path
 
+from members import limits
+from members.limits import limited
+
 from .views import attachments, queue, tickets
 
 app_name = "tickets"
 urlpatterns = [
     path("tickets/", tickets.ticket_list, name="ticket_list"),
-    path("tickets/new/", tickets.file_ticket, name="file_ticket"),
-    path("tickets/preview/", tickets.preview, name="preview"),
+    path("tickets/new/", limited(limits.FILE, limits.UPLOAD)(tickets.file_ticket), name="file_ticket"),
+    path("tickets/preview/", limited(limits.PREVIEW)(tickets.preview), name="preview"),
     path("tickets/<int:number>/", tickets.ticket, name="ticket"),
-    path("tickets/<int:number>/reply/", tickets.reply, name="reply"),
-    path("tickets/<int:number>/note/", tickets.note, name="note"),
+    path("tickets/<int:number>/reply/", limited(limits.REPLY, limits.UPLOAD)(tickets.reply), name="reply"),
+    path("tickets/<int:number>/note/", limited(limits.REPLY, limits.UPLOAD)(tickets.note), name="note"),
     path("tickets/<int:number>/verdict/", tickets.judge, name="judge"),
-    path("tickets/<int:number>/solve/", tickets.solve, name="solve"),
+    path("tickets/<int:number>/solve/", limited(limits.REPLY, limits.UPLOAD)(tickets.solve), name="solve"),
     path("tickets/<int:number>/confirm/", tickets.confirm, name="confirm"),
-    path("tickets/<int:number>/reopen/", tickets.reopen, name="reopen"),
+    path("tickets/<int:number>/reopen/", limited(limits.REPLY, limits.UPLOAD)(tickets.reopen), name="reopen"),
     path("tickets/<int:number>/withdraw/", tickets.withdraw, name="withdraw"),
     path("tickets/<int:number>/claim/", queue.claim, name="claim"),
     path("tickets/<int:number>/give-back/", tickets.give_back, name="give_back"),

@@ -1,7 +1,7 @@
 """What is sold and what a client has, one file a noun. The rest of the project imports from here."""
 
 from .catalogue import Channel, Pack, Price, PriceQuerySet, Promise, Severity, Tier, TierQuerySet
-from .clients import Client, Contact, Installation, Server, ServerQuerySet, contact_of
+from .clients import Client, Contact, Installation, Invitation, InvitationQuerySet, Server, ServerQuerySet, contact_of
 from .grants import (
     Charge,
     ChargeQuerySet,
@@ -22,6 +22,8 @@ __all__ = [
     "Grant",
     "GrantQuerySet",
     "Installation",
+    "Invitation",
+    "InvitationQuerySet",
     "Pack",
     "Price",
     "PriceQuerySet",

@@ -99,6 +99,46 @@ class Contact(models.Model):
         return self.role == self.Role.OWNER
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> InvitationQuerySet:
+        """Those who have not come in yet."""
+        return self.filter(Q(contact=None) | Q(contact__user__last_login=None))
+
+
+class Invitation(models.Model):
+    """Somebody whom a client's owner has asked in.
+
+    It is there, and looks the same, whether a job could make an account or found that the address has one elsewhere:
+    the owner of a client must not learn who else has an account.
+    """
+
+    client = models.ForeignKey(Client, models.PROTECT, related_name="invitations", verbose_name=_("client"))
+    email = models.EmailField(_("e-mail address"))
+    name = models.CharField(_("name"), max_length=120)
+    role = models.CharField(_("role"), max_length=10, choices=Contact.Role)
+    sees = models.CharField(_("sees"), max_length=4, choices=Contact.Sees, default=Contact.Sees.ALL)
+    by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("by"))
+    contact = models.OneToOneField(
+        Contact, models.CASCADE, null=True, blank=True, related_name="invitation", verbose_name=_("contact")
+    )
+    invited_at = models.DateTimeField(_("invited"), default=timezone.now)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(name="invitation_once_for_an_address", fields=["client", "email"]),
+            models.CheckConstraint(
+                name="invitation_role_is_known", condition=Q(role__in=["owner", "billing", "technical", "watcher"])
+            ),
+            models.CheckConstraint(name="invitation_sees_all_or_own", condition=Q(sees__in=["all", "own"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+
 def contact_of(user: Visitor) -> Contact | None:
     """The contact this person is, if they are one; the client comes with it. Asked once for each `user` in memory."""
     if not is_person(user):

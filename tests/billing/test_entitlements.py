@@ -273,6 +273,11 @@ def test_a_charge_too_many_is_refused_even_past_our_code(dovetail):
         Charge.objects.create(grant=dovetail.grants.get(), key="ticket:9")
 
 
+INVITE = (
+    "INSERT INTO billing_invitation (client_id, email, name, role, sees, by_id, invited_at)"
+    " SELECT client_id, 'kim@riverbank.example', 'Kim', '{role}', '{sees}', user_id, now()"
+    " FROM (SELECT * FROM billing_contact LIMIT 1) AS contact, generate_series(1, {times})"
+)
 BROKEN = {
     "tier_version_once": "UPDATE billing_tier SET code = 'basic', on_sale = false WHERE code = 'standard'",
     "tier_one_version_on_sale": "UPDATE billing_tier SET code = 'basic', version = 2 WHERE code = 'standard'",
@@ -289,6 +294,9 @@ BROKEN = {
     "client_currency_is_a_code": "UPDATE billing_client SET currency = 'eur'",
     "contact_role_is_known": "UPDATE billing_contact SET role = 'boss'",
     "contact_sees_all_or_own": "UPDATE billing_contact SET sees = 'none'",
+    "invitation_once_for_an_address": INVITE.format(role="technical", sees="all", times=2),
+    "invitation_role_is_known": INVITE.format(role="boss", sees="all", times=1),
+    "invitation_sees_all_or_own": INVITE.format(role="technical", sees="none", times=1),
     "installation_name_once_per_client": (
         "INSERT INTO billing_installation (client_id, name, aegir_version, operating_system)"
         " SELECT client_id, name, '', '' FROM billing_installation"

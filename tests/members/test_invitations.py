@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.test import Client as Browser
 from django.urls import reverse
 
+from aegir_support import outbox
 from aegir_support.models import Outbox
 from members import actions
 from members.models import User
@@ -21,6 +22,7 @@ NELL = "nell@riverbank.example"
 
 def link_to(email):
     """The newest link that was mailed to this address."""
+    outbox.drain()
     mail = Outbox.objects.filter(payload__to=[email]).latest("pk").payload
     return urlsplit(re.search(r"http\S+/accounts/\S+", mail["text"])[0]).path
 
@@ -71,14 +73,6 @@ def test_somebodys_second_address_is_taken(hal):
     with pytest.raises(actions.AlreadyHere):
         actions.invite("Nell@Riverbank.example", "Nell Ray")
     assert not User.objects.filter(email=NELL).exists()
-
-
-def test_the_owner_reads_that_a_second_address_is_taken(browse, gita, hal):
-    EmailAddress.objects.create(user=hal.user, email=NELL, verified=True)
-    nell = {"name": "Nell Ray", "email": NELL, "role": "technical", "sees": "all"}
-    page = browse(gita).post("/contacts/", nell)
-    assert page.status_code == 422
-    assert "Somebody already uses this e-mail address." in page.content.decode()
 
 
 def test_an_address_that_somebody_only_claims_keeps_nobody_out(hal):

@@ -322,9 +322,10 @@ def _ways_on(
         "next_term": contact.client.subscriptions.coming(has.on).first(),
         "client": contact.client,
         "contact": contact,
-        "buyers": contact.client.contacts.filter(role__in=[Contact.Role.OWNER, Contact.Role.BILLING]).select_related(
-            "user"
-        ),
+        # Somebody invited who has not come in yet may be an address that has its account elsewhere.
+        "buyers": contact.client.contacts.filter(
+            role__in=[Contact.Role.OWNER, Contact.Role.BILLING], user__last_login__isnull=False
+        ).select_related("user"),
         "typed": typed.cleaned_data if typed else {},
         "write_to": _our_address(),
         "forum": settings.FORUM_URL,
