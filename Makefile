@@ -16,7 +16,7 @@ INSTALL_BY_PIP = $(BIN)/python -m pip install $$(test -t 2 || echo -q) --disable
 STEP := .ci/step
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long format requirements clean
+.PHONY: help demo test test-long audit format requirements clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: $(VENV)/.installed-dev ## everything that must pass
 test-long: $(VENV)/.installed-dev ## the long forms of the tests too (races, kills, many rows)
 	@$(STEP) "Chromium" .ci/chromium
 	@$(STEP) "pytest, long" env CHROMIUM="$$(.ci/chromium --path)" $(BIN)/pytest -n $(WORKERS) -m long
+
+audit: $(VENV)/.installed-dev ## ask whether a package we pin has a known hole; needs a network that reaches advisories
+	@$(STEP) "pip-audit: every package is looked up" $(BIN)/python .ci/audit.py requirements.txt requirements-dev.txt requirements-uv.txt
 
 format: $(VENV)/.installed-dev ## lay out code and templates
 	$(BIN)/ruff check --fix
