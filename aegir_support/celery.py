@@ -41,10 +41,11 @@ class Logs(Logging):
 
 
 class SteadyConnection(Connection):
-    """Look for a broker that is away every few seconds: kombu would wait longer each time, up to half a minute."""
+    """Look every two seconds for a broker that is away: kombu would wait longer each time, up to half a minute."""
 
     def _ensure_connection(self, *args: Any, **options: Any) -> Any:
-        return super()._ensure_connection(*args, **{"interval_max": 4, **options})
+        patience = {"interval_start": 2, "interval_step": 0, "interval_max": 2}
+        return super()._ensure_connection(*args, **patience | options)
 
 
 class SteadyAMQP(AMQP):

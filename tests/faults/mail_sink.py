@@ -2,6 +2,7 @@
 
 import socketserver
 import threading
+import time
 from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
 
@@ -16,6 +17,7 @@ class MailSink(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Session)
         self.taken = []
         self.visitors = 0
+        self.slowness = 0.0  # seconds a message takes
         self.greets = threading.Event()
         self.greets.set()
 
@@ -46,6 +48,7 @@ class _Session(socketserver.StreamRequestHandler):
             if not line:
                 return False  # broken off half-way: not taken
             lines.append(line)
+        time.sleep(self.server.slowness)
         self.server.taken.append(message_from_bytes(b"".join(lines), policy=policy.default))
         return True
 

@@ -1,0 +1,87 @@
+"""The broker only hurries work along: emptied, killed, frozen or away, it costs time and nothing else (G5)."""
+
+import time
+
+import pytest
+import redis
+
+from aegir_support import outbox
+from aegir_support.models import Outbox
+from billing.models import Grant
+from tests.faults import naive
+from tests.faults.day import Chaos, Day, arrived, nothing_is_lost_or_doubled, repeated, settled, written
+from tests.faults.programs import wait_for
+from tests.tickets.filing import file
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.processes,
+    pytest.mark.usefixtures("without_nudges"),
+]
+
+
+@pytest.mark.parametrize(("put", "arrives"), [(outbox.put, True), (naive.put, False)], ids=["outbox", "naive"])
+def test_an_emptied_broker_costs_nothing_but_the_time_to_the_next_beat(
+    hal, programs, broker, sink, monkeypatch, put, arrives
+):
+    """Where the message was the only memory of what to do, as in `naive`, nobody remembers it."""
+    monkeypatch.setattr(outbox, "put", put)
+    file(hal)
+    with redis.Redis.from_url(broker.url) as valkey:
+        assert valkey.llen("celery") >= 1
+        valkey.flushall()
+    programs.worker("aegir_support" if arrives else "tests.faults.naive")
+    time.sleep(3)
+    assert sink.taken == [], "nobody remembers the nudge"
+    programs.beat("tests.faults.hurried")
+    came = wait_for(lambda: settled() and set(arrived(sink)) == written(), seconds=30 if arrives else 4)
+    assert came is arrives
+
+
+FEW = [("flush", 0), ("freeze", 5), ("kill", 8)]
+MANY = [
+    ("kill", 0.2), ("flush", 0), ("stop", 60), ("kill", 0), ("freeze", 60), ("flush", 0), ("kill", 3), ("stop", 0.5),
+    ("freeze", 2), ("kill", 10), ("stop", 25), ("freeze", 20), ("kill", 0.2), ("kill", 0.2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("troubles", [FEW, pytest.param(MANY, marks=pytest.mark.long)], ids=["few", "many"])
+def test_without_the_broker_people_work_on_and_workers_find_it_again(cast, programs, broker, sink, dice_seed, troubles):
+    """Workers that look alive and take nothing after a restart are known of Celery (8030, 8091, 9054, 10205)."""
+    Grant.objects.update(tickets=None)
+    chaos = Chaos(programs, broker, sink, seed=dice_seed)
+    day = Day(cast, programs.web().port, filings=30)
+    worker, beat = chaos.worker.pid, chaos.beat.pid
+    found_again = []
+    with day:
+        assert wait_for(lambda: sink.taken, seconds=30)
+        for trouble, seconds in troubles:
+            time.sleep(chaos.dice.uniform(0, 1))
+            with day.while_(f"broker {trouble}"):
+                getattr(chaos, f"{trouble}_the_broker")(*[seconds] * (trouble != "flush"))
+            found_again.append((trouble, seconds, _until_next_mail(sink)))
+        day.end()
+        last = time.monotonic()
+        in_time = wait_for(settled, seconds=60)
+    print(f"\nCHAOS_SEED={dice_seed}: {len(day.keys)} tickets, {len(arrived(sink))} mails, {repeated(sink)} repeated")
+    for trouble, seconds, waited in found_again:
+        print(f"{trouble} for {seconds} s: the next mail {waited:.1f} s after its return")
+    print(f"settled {time.monotonic() - last:.1f} s after the last ticket; {dict(day.statuses)}")
+    day.show()
+    assert (worker, beat) == (chaos.worker.pid, chaos.beat.pid), "nobody started them again"
+    assert max(waited for _trouble, _seconds, waited in found_again) <= 30
+    assert in_time
+    assert max(max(seconds) for seconds in day.times.values()) < 15, "nobody waits for the broker"
+    nothing_is_lost_or_doubled(day, sink, breaks=len(troubles))
+
+
+def _until_next_mail(sink):
+    """Seconds until a mail that is written from now on has come: those of a job under way do not count."""
+    started = time.monotonic()
+    before = Outbox.objects.latest("pk").pk
+    wait_for(lambda: any(_row(message) > before for message in list(sink.taken)), seconds=60)
+    return time.monotonic() - started
+
+
+def _row(message):
+    return int(message["Message-ID"].removeprefix("<outbox-").partition(".")[0])
