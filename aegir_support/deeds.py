@@ -118,6 +118,12 @@ def of_request(request: HttpRequest, *, from_where: str) -> Doer:
     )
 
 
+def in_the_name_of(who: AbstractBaseUser) -> None:
+    """From here on the deeds of this request are theirs: a link from their mail has shown who they are."""
+    if doer := _doer.get():
+        doer.who = lambda: who.pk
+
+
 def record(kind: str, *, about: Model | None = None, **details: str | int) -> None:
     """Put on record what changed no row: a log-in, an export, a refusal. `about` is the thing or person concerned.
 

@@ -224,7 +224,9 @@ class Words:
         self.tickets = self._tickets(deeds)
 
     def who(self, deed: Deed) -> str:
-        return _("The system") if deed.who is None else self._name(User, deed.who)
+        if deed.who is not None:
+            return self._name(User, deed.who)
+        return _("Somebody not logged in") if deed.from_where else _("The system")
 
     def tell(self, deed: Deed) -> Told:
         thing = self._thing(deed)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from aegir_support import deeds
 from members.access import signed_in
 from members.forms import AwayForm
 from members.models import Member, Queue, Representative, Seat
@@ -109,6 +110,7 @@ def answer_offer(request: HttpRequest, token: str) -> HttpResponse:
     form = RefuseForm(request.POST)
     if request.POST.get("answer") not in {"accept", "refuse"} or not form.is_valid():
         return render(request, "tickets/answer_offer.html", {**facts, "refuse_form": form}, status=422)
+    deeds.in_the_name_of(representative.user)
     try:
         if request.POST["answer"] == "accept":
             handout.accept(offered, representative)
