@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from members.admin import FreshLogInAdmin
+from members.asking import FreshLogInAdmin
 
 from . import actions
 from .models import (

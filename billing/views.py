@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from aegir_support import calendars
 from members import limits
-from members.access import needs_fresh_log_in, signed_in
+from members.access import ask_again_unless_fresh, signed_in
 from members.actions import send_invitation
 from members.limits import limited
 
@@ -86,7 +86,6 @@ def servers(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @limited(limits.INVITE)
-@needs_fresh_log_in
 def contacts(request: HttpRequest) -> HttpResponse:
     """The people of the client; its owner brings in more."""
     contact = _contact_or_404(request)
@@ -94,6 +93,7 @@ def contacts(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if not contact.may_invite:
             raise PermissionDenied
+        ask_again_unless_fresh(request)
         if form.is_valid() and _invited(request, contact, form):
             return redirect("billing:contacts")
     return render(
@@ -111,28 +111,27 @@ def contacts(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @limited(limits.INVITE)
-@needs_fresh_log_in
 def ask_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Send an owner's invitation once more."""
     contact = _contact_or_404(request)
     invitation = get_object_or_404(Invitation.objects.open(), client=contact.client, pk=pk)
-    try:
-        actions.ask_again(invitation, contact.user)
-    except actions.NotAllowed as error:
-        raise PermissionDenied from error
+    if not contact.may_invite:
+        raise PermissionDenied
+    ask_again_unless_fresh(request)
+    actions.ask_again(invitation, contact.user)
     messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invitation.email})
     return redirect("billing:contacts")
 
 
 @require_POST
 @limited(limits.INVITE)
-@needs_fresh_log_in
 def invite_again(request: HttpRequest, pk: int) -> HttpResponse:
     """Send the invitation once more to a colleague whom we have added and who has not come in yet."""
     contact = _contact_or_404(request)
     colleague = get_object_or_404(_people(contact), pk=pk)
     if not contact.may_invite or not colleague.is_invited:
         raise PermissionDenied
+    ask_again_unless_fresh(request)
     send_invitation(colleague.user, by=f"{contact.user.name}, {contact.client.name}")
     messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": colleague.user.email})
     return redirect("billing:contacts")

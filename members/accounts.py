@@ -171,7 +171,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponseBase:
         deeds.record("logged_in")
-        return super().post_login(request, user, **facts)
+        answer: HttpResponseBase = super().post_login(request, user, **facts)
+        return answer
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         # The record holds no address: one that is nobody's may be a password typed into the wrong field.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import allauth.account.admin
 import allauth.mfa.admin
@@ -12,37 +12,14 @@ from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from . import actions, limits
-from .access import ask_again_unless_fresh
+from .asking import FreshLogInAdmin
 from .models import Calendar, CalendarSpan, Duty, Member, Queue, Representative, Seat, User
-
-M = TypeVar("M", bound=Model)
-
-
-class FreshLogInAdmin(admin.ModelAdmin[M]):
-    """An admin of what gives people access: before any of its forms is taken, "Is it still you?"."""
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self._ask(request)
-        return super().changelist_view(request, *args, **kwargs)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self._ask(request)
-        return super().changeform_view(request, *args, **kwargs)
-
-    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        self._ask(request)
-        return super().delete_view(request, *args, **kwargs)
-
-    def _ask(self, request: HttpRequest) -> None:
-        # Whoever may not be here at all is told so by the view, without being asked first.
-        if request.method == "POST" and self.has_view_or_change_permission(request):
-            ask_again_unless_fresh(request)
 
 
 class UserForm(ModelForm[User]):

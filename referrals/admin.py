@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from members.admin import FreshLogInAdmin
+from members.asking import FreshLogInAdmin
 
 from .models import Partner, PartnerContact
 

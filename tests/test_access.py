@@ -16,6 +16,8 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
+from tests.conftest import is_still_them
+
 TABLE = Path(__file__).parent / "access.csv"
 ROLES = ["visitor", "hal", "gita", "iris", "ana", "bo", "chloe", "edda", "finn", "jo", "cleo"]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -83,7 +85,9 @@ def browsers(cast):
         browser = Client(raise_request_exception=False)
         if role != "visitor":
             who = getattr(cast, role)
-            browser.force_login(getattr(who, "user", who))
+            user = getattr(who, "user", who)
+            browser.force_login(user)
+            is_still_them(browser, user)  # else most of what they may do would begin with that question
         yield browser
 
 

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import sync_playwright
 
+from members.models import User
+from tests.conftest import is_still_them
+
 # Playwright keeps an event loop in this thread, which Django takes for an asynchronous caller; it is not one.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
@@ -60,7 +63,9 @@ def open_as(chromium, live_server, transactional_db, cast):
 
 def _session_of(person, url):
     browser = Client()
-    browser.force_login(getattr(person, "user", person))
+    user = User.objects.get(pk=getattr(person, "user", person).pk)
+    browser.force_login(user)
+    is_still_them(browser, user)
     return {
         "name": settings.SESSION_COOKIE_NAME,
         "value": browser.cookies[settings.SESSION_COOKIE_NAME].value,
