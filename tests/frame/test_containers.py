@@ -42,7 +42,7 @@ def instructions(word):
 def example():
     """The variables of .env.example and their values."""
     lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if re.match("[A-Z]", line))
+    return dict(line.replace('"', "").split("=", 1) for line in lines if re.match("[A-Z]", line))
 
 
 # The files
