@@ -88,7 +88,8 @@ def _error_of(exc_info: Any) -> BaseException | None:
     if isinstance(exc_info, BaseException):
         return exc_info
     if isinstance(exc_info, tuple):
-        return exc_info[1]
+        found: BaseException | None = exc_info[1]
+        return found
     return sys.exc_info()[1] if exc_info else None
 
 

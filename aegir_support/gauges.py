@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -18,29 +18,19 @@ from .outbox import handlers
 
 def outbox() -> Iterator[Metric]:
     now = timezone.now()
-    due = Q(parked_at=None, due_at__lte=now)
+    waiting, parked, ages = ({kind: 0.0 for kind in handlers} for _number in range(3))
     unfinished = Outbox.objects.filter(done_at=None).values("kind").order_by()
-    found = {
-        row["kind"]: row
-        for row in unfinished.annotate(
-            waiting=Count("pk", filter=Q(parked_at=None)),
-            parked=Count("pk", filter=Q(parked_at__isnull=False)),
-            oldest=Min("due_at", filter=due),
-        )
-    }
-    kinds = sorted({*handlers, *found})
-
-    def each(number: str) -> dict[str, float]:
-        return {kind: found[kind][number] if kind in found else 0 for kind in kinds}
-
-    ages = {kind: (now - found[kind]["oldest"]).total_seconds() if _has_due(found, kind) else 0.0 for kind in kinds}
-    yield gauge("support_outbox_waiting", "Rows still to be handed out.", each("waiting"), label="kind")
-    yield gauge("support_outbox_parked", "Rows that failed for two days.", each("parked"), label="kind")
+    for row in unfinished.annotate(
+        waiting=Count("pk", filter=Q(parked_at=None)),
+        parked=Count("pk", filter=Q(parked_at__isnull=False)),
+        oldest=Min("due_at", filter=Q(parked_at=None, due_at__lte=now)),
+    ):
+        kind = row["kind"]
+        waiting[kind], parked[kind] = row["waiting"], row["parked"]
+        ages[kind] = (now - row["oldest"]).total_seconds() if row["oldest"] else 0.0
+    yield gauge("support_outbox_waiting", "Rows still to be handed out.", waiting, label="kind")
+    yield gauge("support_outbox_parked", "Rows that failed for two days.", parked, label="kind")
     yield gauge("support_outbox_oldest_seconds", "How long the oldest due row has been due.", ages, label="kind")
-
-
-def _has_due(found: Mapping[str, Mapping[str, object]], kind: str) -> bool:
-    return kind in found and found[kind]["oldest"] is not None
 
 
 def periodic_jobs() -> Iterator[Metric]:

@@ -185,7 +185,7 @@ def _take_place(base: Path) -> None:
         _reserve(own / f"{kind}_{place}.db", size)
     _Share.folder, _Share.lock = own, lock
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(own)
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: place)
+    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: place)  # type: ignore[no-untyped-call]
 
 
 def _is_alive(folder: Path) -> bool:
@@ -220,5 +220,5 @@ def _counts() -> CollectorRegistry:
     if _Share.folder is None:
         return _counted
     together = CollectorRegistry()
-    MultiProcessCollector(together, path=str(_Share.folder))
+    MultiProcessCollector(together, path=str(_Share.folder))  # type: ignore[no-untyped-call]
     return together

@@ -5,10 +5,12 @@ import sys
 
 import pytest
 import structlog
+from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.urls import include, path
 
 from aegir_support import logs
+from aegir_support.models import Outbox
 from aegir_support.urls import handler400, handler403, handler404, handler500  # noqa: F401
 
 
@@ -131,3 +133,37 @@ def test_the_readable_form_reads_in_one_line_too(monkeypatch):
     assert "filed" in stream.getvalue()
     assert "ticket=41" in stream.getvalue()
     assert "secret=(hidden)" in stream.getvalue().replace("'", "")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_row_that_failed_is_not_told(monkeypatch, as_json):
+    """PostgreSQL adds the whole row to its error, a client's words among it."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("INFO", as_json=as_json)
+    for words in ["hunter2", "two lines\nof hunter2\n\nand more hunter2"]:
+        try:
+            with transaction.atomic():
+                Outbox.objects.create(kind="", key=words, payload={"text": words})
+        except IntegrityError as error:
+            structlog.get_logger("x").exception("failed", error=str(error))
+            logging.getLogger("library").error("failed: %s", error, exc_info=error)
+    monkeypatch.undo()
+    logs.configure("WARNING", as_json=False)
+    said = stream.getvalue()
+    assert said.count("outbox_has_kind_and_key") >= 4
+    assert "DETAIL: (hidden)" in said
+    assert "hunter2" not in said
+
+
+def test_debug_lines_are_ours_alone(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("DEBUG", as_json=True)
+    for name in ["django.template", "django.db.backends", "botocore.auth", "urllib3", "celery.pool", "PIL"]:
+        logging.getLogger(name).debug("hunter2")
+    structlog.get_logger("tickets.actions").debug("sweep")
+    monkeypatch.undo()
+    logs.configure("WARNING", as_json=False)
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["sweep"]
