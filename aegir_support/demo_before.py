@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from billing.actions import grant_pack
 from billing.models import Pack
-from tickets import actions, handout
 from tickets.actions import Filing
 from tickets.models import Ticket
 
 from . import calendars
 from .demo import Cast
-from .demo_telling import Begun, Tale, begins, later, offer_of, words
+from .demo_telling import Begun, Tale, actions, begins, handout, later, offer_of, words
 
 Verdict = Ticket.Verdict
 BEFORE: list[Begun[Cast]] = []

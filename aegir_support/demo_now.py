@@ -6,14 +6,12 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from members import actions as members
-from tickets import actions, handout
 from tickets.actions import Filing
 from tickets.models import Ticket
 
 from . import calendars
 from .demo import Cast
-from .demo_telling import Begun, Tale, begins, later, offer_of, words
+from .demo_telling import Begun, Tale, actions, begins, handout, later, members, offer_of, words
 
 Verdict = Ticket.Verdict
 NOW: list[Begun[Cast]] = []

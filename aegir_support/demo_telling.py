@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, tzinfo
-from typing import TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from django.utils import timezone
 
-from tickets import actions
+from members import actions as members_actions
+from members.models import Member, User
+from tickets import actions as tickets_actions
+from tickets import handout as tickets_handout
 from tickets.models import Offer, Ticket
+
+from . import deeds
 
 Actors = TypeVar("Actors")
 Tale = Iterator[timedelta]
@@ -26,6 +33,45 @@ Tale = Iterator[timedelta]
 Begun = tuple[timedelta, Callable[[Actors], Tale]]
 
 Telling = Callable[[Actors], Tale]
+
+Actions = TypeVar("Actions")
+
+
+class _InTheirName:
+    """A module of actions, each done in the name of the person it is given, as a page does it for who is logged in."""
+
+    def __init__(self, module: object) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        action = getattr(self._module, name)
+        if not inspect.isfunction(action):
+            return action
+
+        @wraps(action)
+        def done(*args: Any, **facts: Any) -> Any:
+            who = next(filter(None, map(_person, args)), None)
+            with deeds.by(who, what=f"demo:{name}"):
+                return action(*args, **facts)
+
+        return done
+
+
+def _person(given: object) -> User | None:
+    if isinstance(given, Member):
+        given = given.representatives.select_related("user").first()
+    who = getattr(given, "user", given)
+    return who if isinstance(who, User) else None
+
+
+def _in_their_name(module: Actions) -> Actions:
+    return cast("Actions", _InTheirName(module))
+
+
+# What happens in the story, so that the record of deeds tells who did it.
+actions = _in_their_name(tickets_actions)
+handout = _in_their_name(tickets_handout)
+members = _in_their_name(members_actions)
 
 _LAID_OUT = re.compile(r"```|\d+\. |> |\|")
 SWEEP_EVERY = timedelta(seconds=30)
@@ -110,7 +156,8 @@ def let_time_pass(until: datetime) -> None:
     """Sweep as beat would have: soon after each moment at which an offer or half the time to respond was over."""
     while (due := _next_due()) is not None and due < until:
         with clock_at(min(due + SWEEP_EVERY, until)):
-            actions.sweep(timezone.now())
+            with deeds.by(None, what="tickets.tasks.sweep"):
+                tickets_actions.sweep(timezone.now())
             if _next_due() == due:
                 raise RuntimeError(f"The sweep leaves undone what was due at {due}.")
 

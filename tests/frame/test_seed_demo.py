@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from aegir_support import demo
 from aegir_support.demo_telling import clock_at, words
-from aegir_support.models import Outbox
+from aegir_support.models import Deed, Outbox
 from billing.models import Charge
 from members.models import User
 from tickets.models import Event, Message, Offer, Ticket
@@ -183,3 +183,12 @@ def test_words_lose_the_line_breaks_of_their_paragraphs_and_keep_those_of_code()
     """)
         == "one two\n\n```\nthree\nfour\n```"
     )
+
+
+def test_the_record_of_deeds_names_who_did_it(week):
+    told = Deed.objects.filter(what__startswith="demo:", kind__in=["added", "changed"])
+    doers = User.objects.filter(pk__in=told.values("who")).values_list("name", flat=True)
+    assert {"Ana Lima", "Bo Maas", "Denis Roy", "Hal Brook"} <= set(doers)
+    answers = Deed.objects.filter(about="tickets_offer", kind="changed")
+    assert set(answers.filter(who=None).values_list("what", flat=True)) == {"tickets.tasks.sweep"}
+    assert set(answers.exclude(who=None).values_list("what", flat=True)) >= {"demo:accept", "demo:refuse"}
