@@ -18,7 +18,7 @@ from .outbox import handlers
 
 def outbox() -> Iterator[Metric]:
     now = timezone.now()
-    waiting, parked, ages = ({kind: 0.0 for kind in handlers} for _number in range(3))
+    waiting, parked, ages = (dict.fromkeys(handlers, 0.0) for _number in range(3))
     unfinished = Outbox.objects.filter(done_at=None).values("kind").order_by()
     for row in unfinished.annotate(
         waiting=Count("pk", filter=Q(parked_at=None)),

@@ -148,7 +148,7 @@ def test_a_row_that_failed_is_not_told(monkeypatch, as_json):
                 Outbox.objects.create(kind="", key=words, payload={"text": words})
         except IntegrityError as error:
             structlog.get_logger("x").exception("failed", error=str(error))
-            logging.getLogger("library").error("failed: %s", error, exc_info=error)
+            logging.getLogger("library").error("failed: %s", error, exc_info=error)  # noqa: TRY400
     monkeypatch.undo()
     logs.configure("WARNING", as_json=False)
     said = stream.getvalue()
