@@ -152,10 +152,6 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 9},
     },
     "sweep the queue": {"task": "tickets.tasks.sweep", "schedule": timedelta(seconds=30), "options": {"expires": 25}},
-    "beat the heart": {
-        "task": "aegir_support.tasks.heartbeat",
-        "schedule": crontab(),
-        "options": {"expires": 55},
     "scan files": {
         "task": "aegir_support.tasks.scan_files",
         "schedule": timedelta(seconds=10),
@@ -166,6 +162,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": crontab(minute="50"),
         "options": {"expires": 3000},
     },
+    "beat the heart": {
+        "task": "aegir_support.tasks.heartbeat",
+        "schedule": crontab(),
+        "options": {"expires": 55},
     },
     "check invariants": {
         "task": "aegir_support.tasks.check_invariants",
@@ -298,6 +298,28 @@ TIME_ZONE = env.text("TIME_ZONE", "UTC")
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# What people send and what we make is private: in S3 where a bucket is named, else in a folder that nobody serves.
+S3_BUCKET = env.text("S3_BUCKET", "")
+FILES_DIR = env.text("FILES_DIR", None if PRODUCTION and not S3_BUCKET else str(LOCAL_DIR / "files"))
+PRIVATE_FOLDER: dict[str, Any] = {
+    "BACKEND": "aegir_support.storage.PrivateFolder",
+    "OPTIONS": {"location": FILES_DIR},
+}
+PRIVATE_BUCKET: dict[str, Any] = {
+    "BACKEND": "storages.backends.s3.S3Storage",
+    "OPTIONS": {
+        "bucket_name": S3_BUCKET,
+        "endpoint_url": env.text("S3_ENDPOINT_URL", "") or None,
+        "region_name": env.text("S3_REGION", "") or None,
+        "access_key": env.text("S3_ACCESS_KEY_ID", "") or None,
+        "secret_key": env.text("S3_SECRET_ACCESS_KEY", "") or None,
+        "default_acl": None,  # as the bucket has it, which is private; many services refuse to be told
+        "file_overwrite": True,
+        "querystring_auth": True,
+        "addressing_style": "path" if os.environ.get("S3_ENDPOINT_URL") else "auto",
+        "max_memory_size": 1_000_000,
+    },
+}
 STORAGES = {
     "default": PRIVATE_BUCKET if S3_BUCKET else PRIVATE_FOLDER,
     "staticfiles": {
@@ -310,6 +332,17 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEPLOYMENT == "test"  # each test browser would list all files first
 # A text that is far too long still comes back to its writer with a sentence; beyond this the request is not read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12_000_000
+# Files beyond this in one request are not kept, whatever a tier allows; what is sent waits in FILE_UPLOAD_TEMP_DIR.
+UPLOAD_MAX_MB = env.number("UPLOAD_MAX_MB", 100)
+FILE_UPLOAD_HANDLERS = [
+    "aegir_support.uploads.Ceiling",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_TEMP_DIR = env.text("UPLOAD_TEMP_DIR", "") or None
+# A virus scanner's address; without one every file counts as clean.
+CLAMAV_ADDRESS = env.text("CLAMAV_ADDRESS", "")
 
 # Security
 CONTENT_SECURITY_POLICY = {
@@ -353,41 +386,8 @@ ALARM_EMAIL = env.words("ALARM_EMAIL", "")
 SENTRY_DSN = env.text("SENTRY_DSN", "")
 
 LOGGING_CONFIG = None
-# What people send and what we make is private: in S3 where a bucket is named, else in a folder that nobody serves.
-S3_BUCKET = env.text("S3_BUCKET", "")
-FILES_DIR = env.text("FILES_DIR", None if PRODUCTION and not S3_BUCKET else str(LOCAL_DIR / "files"))
-PRIVATE_FOLDER: dict[str, Any] = {
-    "BACKEND": "aegir_support.storage.PrivateFolder",
-    "OPTIONS": {"location": FILES_DIR},
-}
-PRIVATE_BUCKET: dict[str, Any] = {
-    "BACKEND": "storages.backends.s3.S3Storage",
-    "OPTIONS": {
-        "bucket_name": S3_BUCKET,
-        "endpoint_url": env.text("S3_ENDPOINT_URL", "") or None,
-        "region_name": env.text("S3_REGION", "") or None,
-        "access_key": env.text("S3_ACCESS_KEY_ID", "") or None,
-        "secret_key": env.text("S3_SECRET_ACCESS_KEY", "") or None,
-        "default_acl": None,  # as the bucket has it, which is private; many services refuse to be told
-        "file_overwrite": True,
-        "querystring_auth": True,
-        "addressing_style": "path" if os.environ.get("S3_ENDPOINT_URL") else "auto",
-        "max_memory_size": 1_000_000,
-    },
-}
 logs.configure(level=env.text("LOG_LEVEL", "WARNING" if DEPLOYMENT == "test" else "INFO"), as_json=PRODUCTION)
 if SENTRY_DSN:
     from . import error_reports  # it imports half of sentry_sdk, which nobody else needs
 
     error_reports.start(SENTRY_DSN, release=RELEASE, environment=DEPLOYMENT)
-# Files beyond this in one request are not kept, whatever a tier allows; what is sent waits in FILE_UPLOAD_TEMP_DIR.
-UPLOAD_MAX_MB = env.number("UPLOAD_MAX_MB", 100)
-FILE_UPLOAD_HANDLERS = [
-    "aegir_support.uploads.Ceiling",
-    "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
-]
-FILE_UPLOAD_PERMISSIONS = 0o600
-FILE_UPLOAD_TEMP_DIR = env.text("UPLOAD_TEMP_DIR", "") or None
-# A virus scanner's address; without one every file counts as clean.
-CLAMAV_ADDRESS = env.text("CLAMAV_ADDRESS", "")
