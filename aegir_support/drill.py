@@ -35,7 +35,7 @@ NOWHERE = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "9"}
 def drill(archive: Path | None, say: backup.Say) -> dict[str, Any]:
     """Restore `archive`, or a copy made now, and return the figures. Raises Failed, saying what is not as it was."""
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="restore-drill-") as folder:
+    with _timed(seconds, "in all"), tempfile.TemporaryDirectory(prefix="restore-drill-") as folder:
         place = Path(folder)
         if archive is None:
             with _timed(seconds, "copy"):
@@ -49,10 +49,11 @@ def drill(archive: Path | None, say: backup.Say) -> dict[str, Any]:
         finally:
             for server in servers:
                 server.stop()
-        if result["found"]:
-            raise backup.Failed("The drill has failed.\n" + "\n".join(result["found"]))
-        figures: dict[str, Any] = result["figures"]
-        return figures | {"bytes": backup.size(archive), "seconds": seconds | result["seconds"]}
+        size = backup.size(archive)
+    if result["found"]:
+        raise backup.Failed("The drill has failed.\n" + "\n".join(result["found"]))
+    figures: dict[str, Any] = result["figures"]
+    return figures | {"bytes": size, "seconds": seconds | result["seconds"]}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 
 from aegir_support import backup, embedded, files, pgtools
 from aegir_support.drill import log_one_in
+from aegir_support.models import Deed
 from members.models import User
 from tests.tickets.filing import file, offer_of
 from tickets import handout
@@ -121,6 +122,11 @@ def test_a_copy_holds_everything_and_nobody_else_may_read_it(copy, data):
     assert "aegir_support.0001_outbox" in manifest["migrations"]
     assert manifest["files"][data[0].path] == {"sha256": data[0].sha256, "bytes": len(WORDS[0])}
     assert manifest["database"]["sha256"] == sha256(inside["database.dump"]).hexdigest()
+
+
+def test_a_copy_is_on_record_as_an_export_of_everything(copy):
+    [deed] = Deed.objects.filter(kind=Deed.Kind.EXPORTED)
+    assert deed.changes == {"files": 2, "bytes": copy.stat().st_size}
 
 
 def test_a_copy_goes_into_a_folder_under_its_time_and_never_over_another(data, tmp_path, copy):

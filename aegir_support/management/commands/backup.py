@@ -3,7 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from aegir_support import backup, pgtools
+from aegir_support import backup, deeds, pgtools
+from aegir_support.models import Deed
 from aegir_support.processes import NotReady
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
             path, manifest = backup.make(to, self.stdout.write)
         except (backup.Failed, pgtools.ToolMissing, NotReady) as error:
             raise CommandError(str(error)) from error
+        deeds.record(Deed.Kind.EXPORTED, files=len(manifest["files"]), bytes=backup.size(path))
         self.stdout.write(f"{path}: {backup.size(path)} bytes. Keep it encrypted, and SECRET_KEY elsewhere.")
         if manifest["lacking"]:
             lines = [f"{name} {why}" for name, why in manifest["lacking"].items()]
