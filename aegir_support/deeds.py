@@ -15,6 +15,7 @@ changed, not into what. So it can be kept when a person's data must go.
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -104,8 +105,8 @@ def _said() -> AbstractContextManager[None]:
 
 def by(who: AbstractBaseUser | None, *, what: str) -> AbstractContextManager[Doer]:
     """Do something in somebody's name outside of a request: `with deeds.by(ana, what="story"): …`; None: the system."""
-    pk = None if who is None else who.pk
-    return told(Doer(who=lambda: pk, what=lambda: what))
+    pk, run = None if who is None else who.pk, uuid.uuid4().hex
+    return told(Doer(who=lambda: pk, what=lambda: what, request_id=lambda: logs.request_id() or run))
 
 
 def of_request(request: HttpRequest, *, from_where: str) -> Doer:

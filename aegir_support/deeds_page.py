@@ -163,6 +163,7 @@ class Change:
     before: str = ""
     after: str = ""
     hidden: bool = False
+    is_choice: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,11 @@ class Told:
     thing: str
     query: str
     changes: list[Change]
+
+    @property
+    def gist(self) -> Change | None:
+        """The change that says what it was about: the first choice that became another."""
+        return next((change for change in self.changes if change.is_choice), None)
 
 
 @dataclass(frozen=True)
@@ -268,7 +274,8 @@ class Words:
         if not isinstance(values, list):
             return Change(label, after=str(values))
         before, after = (self._value(column, value) for value in values)
-        return Change(label, before, after)
+        is_choice = column is not None and bool(column.choices) and None not in values
+        return Change(label, before, after, is_choice=is_choice)
 
     def _value(self, column: Field[Any, Any] | None, value: Any) -> str:
         if value is None or value == "":

@@ -35,9 +35,10 @@ def test_it_tells_in_words_who_did_what(read, accepted):
     offer = accepted.offers.get()
     assert "Ana Lima · accept offer" in page
     assert f"Changed offer #{offer.pk} of ticket #{accepted.number}" in page
+    assert f"of ticket #{accepted.number} : outcome open → accepted" in page
     assert "Outcome open → accepted" in page
     assert f"Changed ticket #{accepted.number}" in page
-    assert "Status Looking for a member → In progress" in page
+    assert "status Looking for a member → In progress" in page
     assert "Assignee Ana Lima" in page
 
 
