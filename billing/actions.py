@@ -114,12 +114,12 @@ def ask_in(by: User, client: Client, *, email: str, name: str, role: str, sees: 
 
 
 @transaction.atomic
-def ask_again(invitation: Invitation, by: User) -> None:
-    """Send it once more. Raises NotAllowed."""
+def ask_again(invitation: Invitation, by: User, key: uuid.UUID | None = None) -> None:
+    """Send it once more; with the key of a form that has asked for it already, not again. Raises NotAllowed."""
     if not _owns(by, invitation.client):
         raise NotAllowed
     Invitation.objects.filter(pk=invitation.pk).update(by=by)
-    _have_it_sent(invitation)
+    _have_it_sent(invitation, key)
 
 
 def carry_out(row: Outbox) -> None:
@@ -141,8 +141,8 @@ def carry_out(row: Outbox) -> None:
         invitation.save(update_fields=["contact"])
 
 
-def _have_it_sent(invitation: Invitation) -> None:
-    outbox.put("invitation", {"invitation": invitation.pk}, key=f"invite:{invitation.pk}:{uuid.uuid4()}")
+def _have_it_sent(invitation: Invitation, key: uuid.UUID | None = None) -> None:
+    outbox.put("invitation", {"invitation": invitation.pk}, key=f"invite:{invitation.pk}:{key or uuid.uuid4()}")
 
 
 def _owns(user: User, client: Client) -> bool:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
 from django import forms
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -24,3 +27,12 @@ class InviteForm(forms.Form):
         choices=[(sees.value, capfirst(sees.label)) for sees in Contact.Sees],
         initial=Contact.Sees.ALL,
     )
+
+
+class AgainForm(forms.Form):
+    """A wish to send something once more, with its own key: a second click is no second wish."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"initial": {"key": uuid.uuid4()}, **options})

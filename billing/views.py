@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from email.utils import parseaddr
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from members.limits import limited
 
 from . import actions
 from .entitlements import entitlement
-from .forms import InviteForm
+from .forms import AgainForm, InviteForm
 from .models import Charge, Contact, Grant, Invitation, Pack, Price, Server, Severity, Subscription, Tier, contact_of
 
 LISTED = 100  # the latest rows of a list that is looked at rather than searched
@@ -104,6 +105,7 @@ def contacts(request: HttpRequest) -> HttpResponse:
             "contacts": _people(contact),
             "invitations": contact.client.invitations.open(),
             "form": form if contact.may_invite else None,
+            "again": AgainForm(),
         },
         status=422 if form.errors else 200,
     )
@@ -118,7 +120,7 @@ def ask_again(request: HttpRequest, pk: int) -> HttpResponse:
     if not contact.may_invite:
         raise PermissionDenied
     ask_again_unless_fresh(request)
-    actions.ask_again(invitation, contact.user)
+    actions.ask_again(invitation, contact.user, _key(request))
     messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": invitation.email})
     return redirect("billing:contacts")
 
@@ -132,7 +134,7 @@ def invite_again(request: HttpRequest, pk: int) -> HttpResponse:
     if not contact.may_invite or not colleague.is_invited:
         raise PermissionDenied
     ask_again_unless_fresh(request)
-    send_invitation(colleague.user, by=f"{contact.user.name}, {contact.client.name}")
+    send_invitation(colleague.user, by=f"{contact.user.name}, {contact.client.name}", key=_key(request))
     messages.success(request, _("An invitation is on its way to %(email)s.") % {"email": colleague.user.email})
     return redirect("billing:contacts")
 
@@ -167,6 +169,12 @@ def _contact_or_404(request: HttpRequest) -> Contact:
 def _people(contact: Contact) -> QuerySet[Contact]:
     """The people of a client, besides those whose invitation by the owner is still open."""
     return contact.client.contacts.exclude(invitation__in=Invitation.objects.open()).select_related("user")
+
+
+def _key(request: HttpRequest) -> uuid.UUID | None:
+    """The key of the form, so that a second click sends no second mail."""
+    form = AgainForm(request.POST)
+    return form.cleaned_data["key"] if form.is_valid() else None
 
 
 def _invited(request: HttpRequest, contact: Contact, form: InviteForm) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from datetime import date, datetime
 
 from allauth.account.forms import default_token_generator
@@ -68,13 +69,16 @@ def prove_address(user: User) -> None:
 
 
 @transaction.atomic
-def send_invitation(user: User, *, by: str = "") -> None:
-    """Mail a link that proves the address and sets the password; it works once and for a few days."""
+def send_invitation(user: User, *, by: str = "", key: uuid.UUID | None = None) -> None:
+    """Mail a link that proves the address and sets the password; it works once and for a few days.
+
+    `key` is that of the form that asks for it: the same again sends nothing.
+    """
     keep_address(user)
     token = default_token_generator.make_token(user)
     link = reverse("account_reset_password_from_key", kwargs={"uidb36": user_pk_to_url_str(user), "key": token})
     # The key is read by whoever watches the outbox, and the token opens the account.
-    once = hashlib.sha256(token.encode()).hexdigest()[:16]
+    once = key or hashlib.sha256(token.encode()).hexdigest()[:16]
     mail.send(
         "invitation",
         user.email,
