@@ -6,6 +6,7 @@ tells what was true then. Its Message-ID is made from its row: a repeat after a 
 
 import re
 from collections.abc import Mapping
+from email.header import Header
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +60,7 @@ def deliver(row: Outbox) -> None:
     """Hand one written message to the mail server. Raises what the server or the connection raises."""
     payload: dict[str, Any] = row.payload
     message = EmailMultiAlternatives(
-        subject=payload["subject"],
+        subject=_as_written(payload["subject"]),
         body=payload["text"],
         from_email=payload["from"],
         to=payload["to"],
@@ -87,6 +88,11 @@ def _render(path: str, words: dict[str, object]) -> str:
     template: Template = get_template(path).template  # type: ignore[attr-defined]
     # Plain text has no markup to protect: "Tom & Jerry" must not arrive as "Tom &amp; Jerry".
     return template.render(Context(words, autoescape=path.endswith(".html")))
+
+
+def _as_written(subject: str) -> str:
+    # Whoever reads a mail decodes "=?utf-8?q?=0D=0A?=", so words that look encoded are sent encoded once more.
+    return Header(subject, "utf-8").encode(linesep="") if "=?" in subject else subject
 
 
 def _header_name(name: str) -> str:

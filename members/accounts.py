@@ -160,6 +160,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """An account comes with an invitation or a purchase, never by itself."""
         return False
 
+    def is_safe_url(self, url: str) -> bool:
+        """An address on this site. What is no address at all, such as `//[::1`, is none and must not fail the page."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:
+            return False
+
     def login(self, request: HttpRequest, user: User) -> None:
         # A stronger hash of the password may just have been saved, which began a new epoch.
         user.refresh_from_db(fields=["password", "session_epoch"])
