@@ -40,15 +40,11 @@ def drill(archive: Path | None, say: backup.Say) -> dict[str, Any]:
         if archive is None:
             with _timed(seconds, "copy"):
                 archive, _manifest = backup.make(place / "copy.tar", say)
-        with _timed(seconds, "cluster"):
-            servers = embedded.Postgres(place), embedded.Valkey(place)
-            for server in servers:
-                server.start()
-        try:
+        began = time.monotonic()
+        with embedded.Postgres(place) as postgres, embedded.Valkey(place) as valkey:
+            seconds["servers"] = round(time.monotonic() - began, 1)
+            servers = {"DATABASE_URL": postgres.url, "REDIS_URL": valkey.url}
             result = _ask_the_copy(place, archive.resolve(), servers, say)
-        finally:
-            for server in servers:
-                server.stop()
         size = backup.size(archive)
     if result["found"]:
         raise backup.Failed("The drill has failed.\n" + "\n".join(result["found"]))
@@ -63,17 +59,9 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = round(time.monotonic() - started, 1)
 
 
-def _ask_the_copy(
-    place: Path, archive: Path, servers: tuple[embedded.Postgres, embedded.Valkey], say: backup.Say
-) -> dict[str, Any]:
+def _ask_the_copy(place: Path, archive: Path, servers: dict[str, str], say: backup.Say) -> dict[str, Any]:
     mine = {name: value for name, value in os.environ.items() if not name.startswith(ELSEWHERE)}
-    postgres, valkey = servers
-    theirs = {
-        "DATABASE_URL": postgres.url,
-        "REDIS_URL": valkey.url,
-        "FILES_DIR": str(place / "files"),
-        "LOCAL_DIR": str(place),
-    }
+    theirs = servers | {"FILES_DIR": str(place / "files"), "LOCAL_DIR": str(place)}
     answer = place / "answer.json"
     done = subprocess.run(  # noqa: S603 (the command is ours)
         [sys.executable, "manage.py", "restore_drill", str(archive), "--in-the-copy", str(answer)],

@@ -320,6 +320,22 @@ def test_the_first_admin_gets_the_mail_that_worker_and_beat_send(web):
     assert not web.is_well("worker"), "the control"
 
 
+@pytest.mark.processes
+def test_a_drill_passes_with_the_settings_of_production(web):
+    """Whoever logs in there comes over https, through a proxy; somebody must have confirmed an address."""
+    someone = (
+        "from allauth.account.models import EmailAddress; from members.models import User; "
+        "gita = User.objects.create_user('gita@riverbank.example', 'a long invented one'); "
+        "EmailAddress.objects.create(user=gita, email=gita.email, verified=True, primary=True)"
+    )
+    made = web.run("web", ["python", "manage.py", "shell", "-c", someone])
+    assert made.returncode == 0, made.stderr
+    drill = web.run("web", ["python", "manage.py", "restore_drill"])
+    assert drill.returncode == 0, drill.stderr
+    assert "One person has logged in." in drill.stdout
+    assert "The drill has passed." in drill.stdout
+
+
 def _log_in(web, email, password):
     _status, headers, page = web.ask("GET", "/accounts/login/")
     cookie = re.search(r"csrftoken=[^;]+", ";".join(headers.get_all("Set-Cookie")))[0]
