@@ -157,7 +157,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def unavailable() -> HttpResponse:
-    """Nothing was saved; the same request may succeed in five seconds."""
+    """The same request may succeed in five seconds.
+
+    Nothing was saved, unless the very commit was cut off, which nobody here can know: a form's key tells its repeat.
+    """
     response = _error_page(503)
     response["Retry-After"] = "5"
     return response

@@ -30,6 +30,7 @@ class Programs:
         self.folder = folder
         self.variables = environment(
             DEPLOYMENT="test",
+            DATABASE_POOL_SIZE="4",  # as many as the web server has threads: nobody waits for a connection
             REDIS_URL=broker.url,
             LOCAL_DIR=str(folder),
             EMAIL_HOST="127.0.0.1",
