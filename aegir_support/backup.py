@@ -20,6 +20,7 @@ from typing import Any
 
 import django
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db.migrations.loader import MigrationLoader
@@ -38,6 +39,10 @@ class Failed(Exception):
     """It could not be done, or not whole; the message is for the person who asked."""
 
 
+# A disk that is full, a database or a bucket that does not answer: nothing to be shown a traceback of.
+TROUBLE = (OSError, psycopg.Error, BotoCoreError, ClientError)
+
+
 def make(target: Path, say: Say) -> tuple[Path, dict[str, Any]]:
     """Write an archive to the file `target`, or into that folder under the present time. Returns it and its manifest.
 
@@ -51,7 +56,7 @@ def make(target: Path, say: Say) -> tuple[Path, dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as unfinished:
             manifest = _write(Path(unfinished), say)
             (Path(unfinished) / "archive").rename(path)
-    except (OSError, psycopg.Error) as error:
+    except TROUBLE as error:
         raise Failed(f"No copy was made: {error}") from error
     return path, manifest
 

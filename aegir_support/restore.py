@@ -75,7 +75,10 @@ def restore(path: Path, say: Say, *, replace: bool = False) -> dict[str, Any]:
             with _put_aside(database):
                 _load(archive, backup.major(database))
         say(f"Database loaded: {sum(facts['rows'] for facts in manifest['tables'].values())} rows.")
-        _put_back(archive, manifest["files"])
+        try:
+            _put_back(archive, manifest["files"])
+        except backup.TROUBLE as error:
+            raise Failed(f"The database is loaded, the files are not: {error}\nDo it again, with --replace.") from error
         say(f"{len(manifest['files'])} files put back.")
     if found := differences(manifest):
         raise Failed("It is loaded, and not what was copied:\n" + "\n".join(found))

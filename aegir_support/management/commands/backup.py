@@ -17,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, to: Path, **options: Any) -> None:
         try:
             path, manifest = backup.make(to, self.stdout.write)
-        except (backup.Failed, pgtools.ToolMissing, NotReady) as error:
+        except (backup.Failed, pgtools.ToolMissing, NotReady, *backup.TROUBLE) as error:
             raise CommandError(str(error)) from error
         deeds.record(Deed.Kind.EXPORTED, files=len(manifest["files"]), bytes=backup.size(path))
         self.stdout.write(f"{path}: {backup.size(path)} bytes. Keep it encrypted, and SECRET_KEY elsewhere.")

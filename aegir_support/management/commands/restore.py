@@ -17,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, archive: Path, replace: bool, **options: Any) -> None:
         try:
             manifest = restore.restore(archive, self.stdout.write, replace=replace)
-        except (backup.Failed, pgtools.ToolMissing, NotReady) as error:
+        except (backup.Failed, pgtools.ToolMissing, NotReady, *backup.TROUBLE) as error:
             raise CommandError(str(error)) from error
         if set(manifest["migrations"]) < backup.in_the_code():
             self.stdout.write("The copy is older than this version of the site: run `manage.py migrate`.")

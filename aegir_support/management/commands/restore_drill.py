@@ -25,7 +25,7 @@ class Command(BaseCommand):
             return
         try:
             figures = drill.drill(archive, self.stdout.write)
-        except (backup.Failed, pgtools.ToolMissing, NotReady) as error:
+        except (backup.Failed, pgtools.ToolMissing, NotReady, *backup.TROUBLE) as error:
             raise CommandError(str(error)) from error
         seconds = figures.pop("seconds")
         self.stdout.write(", ".join(f"{number} {what}" for what, number in figures.items()) + ".")
