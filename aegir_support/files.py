@@ -170,6 +170,8 @@ def _answer(file: StoredFile, path: str, media_type: str) -> StreamingHttpRespon
 
 
 def _chunks(path: str) -> Iterator[bytes]:
+    if not connection.in_atomic_block:
+        connection.close()  # slow readers would keep the few there are, and others would wait for one
     with default_storage.open(path) as content:
         yield from content.chunks()
 

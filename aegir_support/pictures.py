@@ -14,10 +14,12 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps
 
-FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
-# Pillow's WebP decoder holds a picture three times.
-MAX_PIXELS = {"PNG": 24_000_000, "JPEG": 24_000_000, "GIF": 24_000_000, "WEBP": 12_000_000}
+FORMATS = tuple(MEDIA_TYPES)
+# No picture takes more than 256 MB and five seconds of a web process (tests/files/test_cost.py): a phone's photo
+# and a 6K screen fit. WebP is held three times while it is read, and a progressive JPEG whole.
+MAX_PIXELS = {"PNG": 21_000_000, "JPEG": 24_000_000, "GIF": 21_000_000, "WEBP": 9_000_000}
+MAX_PIXELS_OF_PROGRESSIVE = 12_000_000
 SHOWN_PX = 2048
 THUMBNAIL_PX = 480
 DRAWN_AS = "image/webp"
@@ -43,36 +45,55 @@ def draw(file: BinaryIO) -> Drawing | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd pictures; we draw them or leave them
             return _draw(file)
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError):
-        return None  # what Pillow's readers raise on broken pictures; none of it is our fault
-    except (Image.DecompressionBombError, ZeroDivisionError):
+    except Exception:  # noqa: BLE001 - Pillow's readers raise whatever a broken picture makes them stumble over
         return None
 
 
 def _draw(file: BinaryIO) -> Drawing | None:
     file.seek(0)
-    with Image.open(file, formats=FORMATS) as picture:
-        kind = str(picture.format)
-        if picture.width * picture.height > MAX_PIXELS[kind]:
-            return None
-        # A JPEG can be decoded at a fraction of its size.
-        picture.draft("RGB", (SHOWN_PX, SHOWN_PX))
-        picture.load()
-        shown = _plain(picture)
+    picture = Image.open(file, formats=FORMATS)
+    if picture.width * picture.height > _max_pixels(picture):
+        return None
+    media_type = MEDIA_TYPES[str(picture.format)]
+    # A JPEG can be decoded at a fraction of its size.
+    picture.draft("RGB", (SHOWN_PX, SHOWN_PX))
+    picture.load()
+    smaller = _reduced(picture)
+    del picture  # its pixels are needed no more
+    shown = _plain(smaller)
     thumbnail = shown.copy()
     thumbnail.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    return Drawing(MEDIA_TYPES[kind], _webp(shown, 90), _webp(thumbnail, 80), shown.width, shown.height)
+    return Drawing(media_type, _webp(shown, 90), _webp(thumbnail, 80), shown.width, shown.height)
+
+
+def _max_pixels(picture: Image.Image) -> int:
+    if picture.info.get("progressive"):
+        return MAX_PIXELS_OF_PROGRESSIVE
+    return MAX_PIXELS[str(picture.format)]
+
+
+def _reduced(picture: Image.Image) -> Image.Image:
+    """In plain colours, and a whole number of times smaller, as long as it stays large enough.
+
+    Channel by channel, which needs half as much memory.
+    """
+    if picture.mode not in {"RGB", "RGBA", "L"}:
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    factor = max(picture.size) // SHOWN_PX
+    if factor < 2:
+        return picture
+    channels = [picture.getchannel(channel).reduce(factor) for channel in picture.getbands()]
+    smaller = channels[0] if len(channels) == 1 else Image.merge(picture.mode, channels)
+    smaller.info = picture.info
+    return smaller
 
 
 def _plain(picture: Image.Image) -> Image.Image:
-    """At most `SHOWN_PX` wide and high, upright, in plain colours."""
-    has_alpha = picture.has_transparency_data
-    if picture.mode not in {"RGB", "RGBA", "L"}:
-        picture = picture.convert("RGBA" if has_alpha else "RGB")
+    """At most `SHOWN_PX` wide and high, upright, and nothing but pixels."""
     picture.thumbnail((SHOWN_PX, SHOWN_PX))
     upright = ImageOps.exif_transpose(picture)
     plain = Image.new(upright.mode, upright.size)
-    plain.paste(upright)  # pixels and nothing else
+    plain.paste(upright)
     return plain
 
 

@@ -2,7 +2,6 @@
 
 from django.db import migrations, models
 
-
 # The record of deeds shows the numbers of the new columns as well; going back, it stays on.
 WATCH = "SELECT deeds_watch('billing_tier', ARRAY['code', 'name', 'price_basis', 'channels'])"
 
