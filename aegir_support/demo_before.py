@@ -9,10 +9,17 @@ from tickets.models import Ticket
 
 from . import calendars
 from .demo import Cast
+from .demo_files import log_file, screenshot
 from .demo_telling import Begun, Tale, actions, begins, handout, later, offer_of, words
 
 Verdict = Ticket.Verdict
 BEFORE: list[Begun[Cast]] = []
+ROOTS_FILES = "\n".join(
+    f"-rw-r--r-- 1 root root {900 + 37 * place} /var/aegir/{name}.alias.drushrc.php"
+    for place, name in enumerate(
+        ["platform_drupal103", "server_master", "server_localhost", "hostmaster", "hm", *[f"site{n}" for n in range(8)]]
+    )
+)
 
 
 @begins(BEFORE, days=6, hours=22)
@@ -46,6 +53,18 @@ def verify_fails_after_the_upgrade(cast: Cast) -> Tale:
                 2. `drush @hostmaster hosting-dispatch` as **aegir**: same
                 3. as *root* it works, which makes me nervous
             """),
+            files=[
+                screenshot(
+                    "verify-failed.png",
+                    "https://aegir.riverbank.example/hosting/queues",
+                    "Verify: drupal-10.3",
+                    [
+                        "Task failed",
+                        "Could not write site alias in /var/aegir/.drush/platform_drupal103.alias.drushrc.php",
+                        "The command could not be executed successfully (returned: , code: 0)",
+                    ],
+                ),
+            ],
         ),
     )
     yield later(minutes=12)
@@ -79,6 +98,7 @@ def verify_fails_after_the_upgrade(cast: Cast) -> Tale:
 
             So yes, somebody (me) ran the upgrade script with `sudo`.
         """),
+        files=[log_file("owned-by-root.txt", ROOTS_FILES)],
     )
     yield later(minutes=9)
     actions.note(

@@ -11,10 +11,16 @@ from tickets.models import Ticket
 
 from . import calendars
 from .demo import Cast
+from .demo_files import log_file, screenshot
 from .demo_telling import Begun, Tale, actions, begins, handout, later, members, offer_of, words
 
 Verdict = Ticket.Verdict
 NOW: list[Begun[Cast]] = []
+FPM_IS_AWAY = "\n".join(
+    f"06:14:{second:02} [crit] 812#812: *{second + 40} connect() to unix:/run/php/php8.2-fpm.sock failed "
+    "(2: No such file or directory) while connecting to upstream"
+    for second in range(3, 58, 4)
+)
 
 
 @begins(NOW, days=5, hours=4)
@@ -213,6 +219,15 @@ def bad_gateway_everywhere(cast: Cast) -> Tale:
                 connect() to unix:/run/php/php8.2-fpm.sock failed (2: No such file or directory)
                 ```
             """),
+            files=[
+                screenshot(
+                    "502.png",
+                    "https://events.riverbank.example/",
+                    "502 Bad Gateway",
+                    ["nginx/1.22.1", "All sites on aegir02, since 06:14"],
+                ),
+                log_file("nginx-error.log", FPM_IS_AWAY),
+            ],
         ),
     )
     yield later(minutes=4)
