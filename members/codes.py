@@ -5,6 +5,7 @@ import time
 from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa import app_settings
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.db import IntegrityError, transaction
 
 from .models import UsedCode, User
 
@@ -17,7 +18,14 @@ def take(user: User, secret: str, code: str) -> bool:
     The unique row decides, so of eight who come with the same code at once one is let in.
     """
     step = _step_of(secret, code)
-    return step is not None and UsedCode.objects.get_or_create(user=user, step=step)[1]
+    if step is None:
+        return False
+    try:
+        with transaction.atomic():
+            UsedCode.objects.create(user=user, step=step)
+    except IntegrityError:
+        return False
+    return True
 
 
 def forget() -> int:
