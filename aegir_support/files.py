@@ -56,9 +56,10 @@ class NotReadable(Exception):
 
 
 def store(content: File[bytes]) -> StoredFile:
-    """Keep these bytes, once however often they come. Never inside a transaction: what it writes must outlive it.
+    """Keep these bytes, once however often they come.
 
-    It does the same work for bytes that are here already, so that no sender learns from its time that they were.
+    Not inside a transaction that may be taken back: the row would go and the bytes stay. It does the same work for
+    bytes that are here already, so that no sender learns from its time that they were.
     """
     content.seek(0)
     digest = hashlib.file_digest(cast(Any, content), "sha256").hexdigest()

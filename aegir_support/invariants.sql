@@ -128,6 +128,18 @@ LEFT JOIN billing_grant ON billing_grant.id = charge.grant_id
 WHERE billing_grant.client_id IS DISTINCT FROM ticket.client_id
 OR charge.state IS DISTINCT FROM CASE verdict WHEN '' THEN 'held' WHEN 'in' THEN 'charged' ELSE 'released' END;
 
+-- What is attached is kept whole.
+SELECT attachment.id, file.id FROM tickets_attachment AS attachment
+JOIN aegir_support_storedfile AS file ON file.id = file_id WHERE NOT is_kept OR media_type = '';
+
+-- No file counts as clean or waits for ever without its reason: what waits is wanted, what is infected says so.
+SELECT id, state, wanted_at, infection FROM aegir_support_storedfile
+WHERE state = 'pending' AND wanted_at IS NULL OR (state = 'infected') <> (infection <> '');
+
+-- The files of a message are numbered from one, without a gap.
+SELECT message_id, count(*), max(position) FROM tickets_attachment
+GROUP BY message_id HAVING count(*) <> max(position) OR min(position) <> 1;
+
 -- No charge is without its ticket.
 SELECT charge.key FROM billing_charge AS charge
 WHERE charge.key LIKE 'ticket:%' AND NOT EXISTS (SELECT FROM tickets_ticket WHERE 'ticket:' || number = charge.key);
