@@ -22,9 +22,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.migrations import RunSQL
 from django.utils.functional import LazyObject, empty
 from psycopg.sql import Composable
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.db.models import Model
     from django.http import HttpRequest
-
-log = structlog.get_logger(__name__)
 
 # What was tried and not allowed; the rest of what `record` is told has happened.
 FAILURES = frozenset({"log_in_failed", "second_factor_failed", "refused", "not_theirs"})
@@ -149,14 +146,11 @@ def record(kind: str, *, about: Model | None = None, **details: str | int) -> No
 
 
 def write_failures(doer: Doer) -> None:
-    """Write what failed in a request that is answered. Raises nothing: the answer stands also where it cannot be."""
+    """Write what failed in a request that is answered."""
     waiting, doer.failures = doer.failures, []
     if waiting:
-        try:
-            with transaction.atomic():
-                _write(waiting)
-        except DatabaseError:
-            log.exception("deeds not on record", kinds=[deed["kind"] for deed in waiting])
+        with transaction.atomic():
+            _write(waiting)
 
 
 def _write(rows: list[dict[str, Any]]) -> None:

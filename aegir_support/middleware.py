@@ -7,12 +7,14 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
+import psycopg
 import structlog
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
@@ -115,8 +117,11 @@ class DeedsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with deeds.told(deeds.of_request(request, from_where=_from_where(request))) as doer:
             response = self.get_response(request)
-            self._note(request, response.status_code, doer.from_where)
-            deeds.write_failures(doer)
+            try:
+                self._note(request, response.status_code, doer.from_where)
+                deeds.write_failures(doer)
+            except (DatabaseError, psycopg.Error):  # the answer stands also where it cannot be put on record
+                log.exception("deed not on record", route=logs.route(request), status=response.status_code)
         return response
 
     def _note(self, request: HttpRequest, status: int, from_where: str) -> None:

@@ -1,6 +1,6 @@
 import pytest
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path
@@ -57,7 +57,6 @@ def visitor():
     ("address", "status", "words"),
     [
         ("/odd/", 400, "could not read that request"),
-        ("/denied/", 403, "not yours to do"),
         ("/nothing/here/", 404, "nothing here for you"),
         ("/crash/", 500, "our fault"),
         ("/away/", 503, "away for a moment"),
@@ -70,12 +69,22 @@ def test_an_error_is_answered_in_words_and_asks_nothing_of_the_database(visitor,
     assert "division by zero" not in response.content.decode()
 
 
+@pytest.mark.parametrize("on_record", [True, False])
+def test_a_refusal_is_answered_in_words_also_where_it_cannot_be_put_on_record(db, visitor, on_record):
+    if not on_record:
+        with pytest.raises(DataError), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")  # from here on this transaction takes nothing
+    response = visitor.get("/denied/")
+    assert response.status_code == 403
+    assert "not yours to do" in response.content.decode()
+
+
 def test_a_failure_tells_the_number_to_name(visitor):
     response = visitor.get("/crash/", headers={"X-Request-ID": "edge-12345"})
     assert "edge-12345" in response.content.decode()
 
 
-def test_a_form_that_is_too_old_says_how_to_send_it_again(visitor):
+def test_a_form_that_is_too_old_says_how_to_send_it_again(db, visitor):
     response = visitor.post("/form/", {"words": "kept?"})
     assert response.status_code == 403
     assert "send that once more" in response.content.decode()
