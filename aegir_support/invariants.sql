@@ -132,7 +132,7 @@ OR charge.state IS DISTINCT FROM CASE verdict WHEN '' THEN 'held' WHEN 'in' THEN
 SELECT attachment.id, file.id FROM tickets_attachment AS attachment
 JOIN aegir_support_storedfile AS file ON file.id = file_id WHERE NOT is_kept OR media_type = '';
 
--- No file counts as clean or waits for ever without its reason: what waits is wanted, what is infected says so.
+-- What waits for a scanner is asked about, and what is withheld says why.
 SELECT id, state, wanted_at, infection FROM aegir_support_storedfile
 WHERE state = 'pending' AND wanted_at IS NULL OR (state = 'infected') <> (infection <> '');
 

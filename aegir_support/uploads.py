@@ -123,7 +123,7 @@ class FilesField(forms.Field):
             "data-total-bytes": limits.total_bytes,
         }
         self.help_text = _(
-            "Up to %(n)d, %(each)s each and %(total)s together. You can also drop them here, or paste a screenshot."
+            "Up to %(n)d files, %(each)s each and %(total)s together. Drop them here, or paste a screenshot."
         ) % {
             "n": limits.files,
             "each": megabytes(limits.file_bytes),

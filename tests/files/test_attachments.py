@@ -138,7 +138,7 @@ def test_what_just_fits_is_taken(browse, hal, small, working):
 
 def test_the_page_says_what_fits_before(browse, hal, small, working):
     page = browse(hal).get(page_of(working)).content.decode()
-    assert "Up to 2, 1 MB each and 1 MB together." in page
+    assert "Up to 2 files, 1 MB each and 1 MB together." in page
     assert 'data-file-bytes="1000000"' in page
 
 

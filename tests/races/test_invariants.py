@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
+from tests.files.samples import kept
 from tests.races.judge import broken, invariants
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
@@ -45,6 +46,9 @@ FAULTS = {
     "(SELECT max(turn) FROM members_seat)",
     "Every ticket has its filing": "UPDATE tickets_message SET from_client = false",
     "A ticket uses one ticket of its own": "UPDATE billing_charge SET state = 'held'",
+    "What is attached is kept whole": "UPDATE aegir_support_storedfile SET is_kept = false",
+    "What waits for a scanner": "UPDATE aegir_support_storedfile SET state = 'pending'",
+    "The files of a message are numbered": "UPDATE tickets_attachment SET position = position + 1",
     "No charge is without its ticket": "UPDATE billing_charge SET key = 'ticket:0' WHERE state = 'released'",
     "What a grant has used": "UPDATE billing_grant SET used = used + 1",
     "Whoever has an open offer is told": "DELETE FROM aegir_support_outbox WHERE starts_with(key, 'offer_made:')",
@@ -57,7 +61,7 @@ def three_tickets(hal, gita, ana, bo):
     actions.withdraw(file(hal), hal.user)
     handout.refuse(offer_of(ticket := file(hal)), ana)
     handout.accept(offer_of(ticket), bo)
-    file(gita)
+    file(gita, files=[kept()])
     assert broken() == []
 
 
