@@ -8,7 +8,7 @@ from tests.test_access import ROLES, example, table
 
 pytestmark = pytest.mark.browser
 
-NOT_PAGES = ("-/", "accounts/2fa/recovery-codes/download/", "queue/offers/")
+NOT_PAGES = ("-/", "attachments/", "accounts/2fa/recovery-codes/download/", "queue/offers/")
 # Django's own admin: drawn and checked for the lists and forms of our first models only, since its pages are Django's.
 ADMIN = ("admin/", "admin/members/member/", "admin/billing/tier/", "admin/billing/tier/<path:object_id>/change/")
 
