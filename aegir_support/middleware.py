@@ -91,6 +91,19 @@ class OutageMiddleware:
         return unavailable()
 
 
+class PrivateMiddleware:
+    """What is shown to whoever comes with a session is theirs: no cache keeps it, on the way or at this desk."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and not response.has_header("Cache-Control"):
+            response["Cache-Control"] = "private, no-store"
+        return response
+
+
 class LogInMiddleware(LoginRequiredMiddleware):
     """Where a part of a page finds the session ended, lead the whole page to log-in, not the form into the page."""
 

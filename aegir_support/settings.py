@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "aegir_support.middleware.ProbeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aegir_support.middleware.PrivateMiddleware",
     "aegir_support.middleware.OutageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.test import Client
@@ -94,10 +95,13 @@ def browsers(cast):
 def answer(browser, method, path):
     cookies = browser.cookies.copy()
     with transaction.atomic():  # so that a POST that does something does it to nobody else
-        status = browser.generic(method, path).status_code
+        response = browser.generic(method, path)
         transaction.set_rollback(True)
+    assert "Content-Security-Policy" in response, f"{method} {path} has no policy"
+    if settings.SESSION_COOKIE_NAME in cookies and not path.startswith("/-/"):
+        assert {"private", "no-store"} & set(re.split(", *", response["Cache-Control"])), f"{path} may be kept"
     browser.cookies = cookies
-    return status
+    return response.status_code
 
 
 def found(address, scene, roles):
@@ -134,3 +138,57 @@ def test_access(cast, scene, part):
             there = found(address, scene, roles)
             wrong += rows(address, there) if there != expected else []
     assert wrong == []
+
+
+# Things of Riverbank, by the argument that names them; their addresses tell strangers nothing (404, never 403).
+STRANGERS = ["iris", "jo", "cleo"]
+# Taking a ticket from the open call is for members, and says so before it looks which ticket is meant.
+FOR_MEMBERS = {"tickets/<int:number>/claim/"}
+
+
+def of_riverbank():
+    """Every address of ours that names a thing by its number."""
+    for address, rows in table().items():
+        if re.search(r"<int:(pk|number)>", address) and not address.startswith(("admin/", "accounts/")):
+            yield address, rows
+
+
+def test_the_table_hides_a_clients_things_from_strangers():
+    named, told = 0, []
+    for address, rows in of_riverbank():
+        for method, statuses in rows.items():
+            there = {role: statuses[ROLES.index(role)] for role in STRANGERS}
+            named += 1
+            if set(there.values()) - {404, 405} and address not in FOR_MEMBERS:
+                told.append((address, method, there))
+    assert told == []
+    assert named >= 60
+
+
+@pytest.mark.parametrize("role", [*STRANGERS, "edda"])
+def test_a_thing_of_another_client_answers_as_one_that_does_not_exist(cast, scene, role):
+    """Where a stranger gets a status for what is there, the same address for what is not there gets the same."""
+    browser = dict(zip(ROLES, browsers(cast), strict=True))[role]
+    nothing = dict.fromkeys(scene, 999_999_999)
+    differs = []
+    for address, rows in of_riverbank():
+        for method in rows:
+            there = answer(browser, method, example(address, scene))
+            missing = answer(browser, method, example(address, nothing | {"called": 999_999_999}))
+            differs += [(address, method, there, missing)] if there != missing else []
+    assert differs == []
+
+
+@pytest.mark.parametrize("role", ["hal", "ana", "edda", "finn"])
+def test_no_private_page_answers_by_a_name_that_a_cache_would_keep(cast, scene, role):
+    """`/home/lib.js` must not be the home page: a cache that keeps scripts would hand it to everybody."""
+    browser = dict(zip(ROLES, browsers(cast), strict=True))[role]
+    kept, place = [], ROLES.index(role)
+    for address, rows in table().items():
+        is_public = rows["GET"][ROLES.index("visitor")] == 200
+        if rows["GET"][place] != 200 or is_public or (address.startswith("admin/") and "<" in address):
+            continue
+        for ending in ["lib.js", "x.css", ";x.png", "%2flib.js", "%0alib.js", "%3flib.js", "lib.js/"]:
+            status = answer(browser, "GET", example(address, scene) + ending)
+            kept += [(address, ending)] if status == 200 else []
+    assert kept == []
