@@ -1,5 +1,6 @@
 """Every change of a row is on record with who asked, what for and from where; and the record is only added to."""
 
+import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 from psycopg.sql import SQL, Identifier, Literal
@@ -106,6 +107,17 @@ def test_by_whatever_road_it_says_who(lima, ana, ana_at_work, way):
     way(lima)
     deed = latest("members_member")
     assert (deed.kind, deed.changes["country"][1], deed.who) == ("changed", "FR", ana.user.pk)
+
+
+@pytest.mark.parametrize("prepare", [False, True])
+def test_it_says_who_also_where_the_server_binds_the_parameters(lima, ana, prepare):
+    """Django binds in the client unless told otherwise (`server_side_binding`)."""
+    connection.ensure_connection()
+    with deeds.by(ana.user, what="bound") as doer, psycopg.Cursor(connection.connection) as cursor:
+        statement = "UPDATE members_member SET country = %s WHERE id = %s" + doer.comment()
+        cursor.execute(statement, ["FR", lima.pk], prepare=prepare)
+    deed = latest("members_member")
+    assert (deed.changes["country"][1], deed.who, deed.what) == ("FR", ana.user.pk, "bound")
 
 
 def test_copied_rows_are_on_record_without_a_doer(ana_at_work):
