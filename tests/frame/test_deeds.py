@@ -114,7 +114,7 @@ def test_it_says_who_also_where_the_server_binds_the_parameters(lima, ana, prepa
     """Django binds in the client unless told otherwise (`server_side_binding`)."""
     connection.ensure_connection()
     with deeds.by(ana.user, what="bound") as doer, psycopg.Cursor(connection.connection) as cursor:
-        statement = "UPDATE members_member SET country = %s WHERE id = %s" + doer.comment()
+        statement = "UPDATE members_member SET country = %s WHERE id = %s" + doer.comment()  # noqa: S608
         cursor.execute(statement, ["FR", lima.pk], prepare=prepare)
     deed = latest("members_member")
     assert (deed.changes["country"][1], deed.who, deed.what) == ("FR", ana.user.pk, "bound")
