@@ -9,13 +9,12 @@ from django.test import Client as Browser
 
 from aegir_support import demo
 from members.models import User
-from tests.tickets.filing import file, offer_of
-from members.models import User
 from tests.files.samples import kept
+from tests.tickets.filing import file, offer_of
 from tickets import handout
 from tickets.emails import offer_token
-
 from tickets.models import Attachment
+
 # Made once for each test database; a test that empties the tables (transaction=True) has the next one make it anew.
 _made = {}
 
@@ -115,5 +114,5 @@ def scene(cast):
         "contact": cast.hal.pk,
         "pk": offer.pk,
         "token": offer_token(offer, cast.ana),
-    }
         "attachment": Attachment.objects.get(message__ticket=working).pk,
+    }
