@@ -40,6 +40,11 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         """An account comes with an invitation or a purchase, never by itself."""
         return False
 
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
+        """Nothing: a person is only ever found."""
+        nobody: User = sociallogin.user
+        return nobody
+
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
         """The account whose proved address the provider has proved too."""
         for given in sociallogin.email_addresses:

@@ -50,7 +50,7 @@ ACTS = {
     "file": lambda: (browser_of(HAL), "/tickets/new/", {"subject": ""}),
     "reply": lambda: (browser_of(HAL), TICKET + "reply/", {"body": ""}),
     "preview": lambda: (browser_of(HAL), "/tickets/preview/", {"body": "x"}),
-    "upload": lambda: (browser_of(HAL), TICKET + "reply/", None),
+    "upload": lambda: (browser_of(GITA), TICKET + "reply/", None),
 }
 
 
