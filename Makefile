@@ -38,6 +38,7 @@ test: $(VENV)/.installed-dev ## everything that must pass
 
 test-long: $(VENV)/.installed-dev ## the long forms of the tests too (races, kills, many rows)
 	@$(STEP) "Chromium" .ci/chromium
+	@$(STEP) "Attack texts" .ci/payloads
 	@$(STEP) "pytest, long" env CHROMIUM="$$(.ci/chromium --path)" $(BIN)/pytest -n $(WORKERS) -m long
 
 audit: $(VENV)/.installed-dev ## ask whether a package we pin has a known hole; needs a network that reaches advisories

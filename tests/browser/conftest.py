@@ -38,13 +38,14 @@ def open_as(chromium, live_server, transactional_db, cast):
     """`open_as(hal)` gives a page logged in as Hal; what its console complains of is in `page.complaints`."""
     contexts = []
 
-    def open_(person=None, *, dark=False, size=DESK, javascript=True):
+    def open_(person=None, *, dark=False, size=DESK, javascript=True, **options):
         context = chromium.new_context(
             base_url=live_server.url,
             viewport=size,
             color_scheme="dark" if dark else "light",
             java_script_enabled=javascript,
             reduced_motion="reduce",
+            **options,
         )
         contexts.append(context)
         context.set_default_timeout(10_000)
