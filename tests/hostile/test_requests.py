@@ -32,7 +32,7 @@ BAD_QUERIES = [
     "before=2026-01-01T00:00:00%2B00:00~-1",
 ]
 BAD_ARGUMENTS = [*BAD_BYTES, "0", "-1", "9" * 19, "9" * 400, "1/../2", "x" * 5_000, "①", "1%00"]
-ARGUMENTS = ["number", "called", "contact", "pk", "token"]
+
 BYTES = "application/octet-stream"
 OURS = "Ægir Support"
 
@@ -80,7 +80,7 @@ def test_no_path_makes_a_page_fail(everybody, scene, role, pages, each):
     answers = []
     for address in theirs:
         for argument in sample(BAD_ARGUMENTS, each, address):
-            path = example(address, dict.fromkeys(ARGUMENTS, argument))
+            path = example(address, dict.fromkeys([*scene, "pk"], argument))
             answers.append((path[:80], get(everybody[role], path)))
     assert say_what_failed(answers) == []
 
