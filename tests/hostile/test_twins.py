@@ -27,36 +27,16 @@ from tickets.models import Ticket, TicketQuerySet
 WRITES = re.compile(r'^(INSERT INTO|UPDATE|DELETE FROM) "(?!django_session|usersessions_|aegir_support_deed)')
 # The names under which a page is asked for something, whether it knows them or not.
 ASKED_BY = [
-    "before",
-    "after",
-    "show",
-    "to",
-    "q",
-    "next",
-    "id",
-    "number",
-    "ticket",
-    "client",
-    "contact",
-    "server",
-    "page",
+    *("before", "after", "show", "shown", "to", "q", "next", "page", "currency"),
+    *("id", "number", "ticket", "client", "contact", "server"),
 ]
 # Fields that no form has: what a careless form would take from whoever adds them.
 SLIPPED_IN = [
-    "client",
-    "requester",
-    "ticket",
-    "number",
-    "contact",
-    "user",
-    "author",
-    "assignee",
-    "pk",
-    "id",
-    "filing_key",
+    *("client", "requester", "ticket", "number", "contact", "server", "user", "author", "assignee"),
+    *("pk", "id", "filing_key"),
 ]
-# What differs says nothing of her: the token is of his own session, and a form's key is 122 random bits that stood in her
-# own page alone; using it again is refused (403), which tells its finder only that it has been used.
+# What differs says nothing of her: the token is of his own session, and a form's key is 122 random bits that stood in
+# her own page alone; using it again is refused (403), which tells its finder only that it has been used.
 NOT_TOLD = {"csrfmiddlewaretoken", "key"}
 TAKES = re.compile(r"<(?:int|str|uuid|slug|path):\w+>")
 HTMX = {"HX-Request": "true"}
