@@ -20,6 +20,7 @@ class RequestTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
     """A job that remembers on whose behalf it was sent, so that its log lines can be found from the page's."""
 
     abstract = True
+    Request = "aegir_support.worker:HeardRequest"
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
         headers = {"request_id": logs.request_id(), **(options.pop("headers", None) or {})}

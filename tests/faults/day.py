@@ -166,10 +166,15 @@ class Chaos:
         self.broker.start()
 
     def freeze_the_broker(self, seconds):
+        with self.frozen_broker():
+            time.sleep(seconds)
+
+    @contextmanager
+    def frozen_broker(self):
         """It hangs: connections are taken and nothing is answered."""
         os.kill(self.broker.child.pid, signal.SIGSTOP)
         try:
-            time.sleep(seconds)
+            yield
         finally:
             os.kill(self.broker.child.pid, signal.SIGCONT)
 

@@ -10,7 +10,7 @@ from aegir_support.models import Outbox
 from billing.models import Grant
 from tests.faults import naive
 from tests.faults.day import Chaos, Day, arrived, nothing_is_lost_or_doubled, repeated, settled, written
-from tests.faults.programs import wait_for
+from tests.faults.programs import CONCURRENCY, wait_for
 from tests.tickets.filing import file
 
 pytestmark = [
@@ -36,6 +36,29 @@ def test_an_emptied_broker_costs_nothing_but_the_time_to_the_next_beat(
     programs.beat("tests.faults.hurried")
     came = wait_for(lambda: settled() and set(arrived(sink)) == written(), seconds=30 if arrives else 4)
     assert came is arrives
+
+
+@pytest.mark.parametrize(("jobs", "goes_on"), [("aegir_support", True), ("tests.faults.unheard", False)])
+def test_a_worker_that_was_not_heard_goes_on(hal, programs, broker, sink, jobs, goes_on):
+    """As many jobs as it fetches end while the broker hangs: with Celery's own way it looks alive, and is not."""
+    chaos = Chaos(programs, broker, sink, seed=0, jobs=jobs, clock=None)
+    sink.greets.clear()
+    for _ in range(CONCURRENCY):
+        file(hal)
+    assert wait_for(lambda: sink.visitors >= CONCURRENCY, seconds=40)
+    worker = chaos.worker.pid
+    with chaos.frozen_broker():
+        sink.greets.set()
+        unheard = ["Connection to broker lost"] if goes_on else ["Couldn't ack"] * CONCURRENCY
+        assert wait_for(lambda: _says(chaos.worker, unheard), seconds=30)
+    programs.beat("tests.faults.hurried")
+    file(hal)
+    assert wait_for(settled, seconds=30 if goes_on else 8) is goes_on
+    assert chaos.worker.pid == worker
+
+
+def _says(program, words):
+    return program.log.read_text().count(words[0]) >= len(words)
 
 
 FEW = [("flush", 0), ("freeze", 5), ("kill", 8)]
