@@ -7,6 +7,7 @@ content and only ever added, so those that the snapshot knows are still there af
 import hashlib
 import io
 import json
+import os
 import platform
 import subprocess
 import tarfile
@@ -55,6 +56,8 @@ def make(target: Path, say: Say) -> tuple[Path, dict[str, Any]]:
     try:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as unfinished:
             manifest = _write(Path(unfinished), say)
+            with (Path(unfinished) / "archive").open("rb") as whole:
+                os.fsync(whole.fileno())  # a power cut after this leaves no empty file under its name
             (Path(unfinished) / "archive").rename(path)
     except TROUBLE as error:
         raise Failed(f"No copy was made: {error}") from error

@@ -27,7 +27,7 @@ from django.urls import reverse
 from . import backup, embedded, invariants, restore
 
 # Where these lead, the copy must not follow.
-ELSEWHERE = ("S3_", "AWS_", "SENTRY_", "CLAMAV_", "OIDC_", "EMAIL_HOST_", "HEARTBEAT_", "ALARM_")
+ELSEWHERE = ("PG", "S3_", "AWS_", "SENTRY_", "CLAMAV_", "OIDC_", "EMAIL_HOST_", "HEARTBEAT_", "ALARM_")
 # Nobody listens at port 9, called discard, of any machine in use.
 NOWHERE = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "9"}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -113,7 +113,7 @@ class _State(Collector):
                         complete = False
                         break
                     read += reader()
-        except DatabaseError as error:
+        except Error as error:
             # A scrape that fails would look like a web server that is down, and it is not.
             log.warning("database away or too busy for the metrics", error=type(error).__name__)
             complete = False

@@ -71,6 +71,7 @@ def restore(path: Path, say: Say, *, replace: bool = False) -> dict[str, Any]:
             raise Failed(f"The copy was made by a newer version of this site; it has had {', '.join(newer)}.")
         say(f"The archive of {manifest['made_at']} is whole.")
         with pgtools.connect() as database:
+            _take_back(database, say)
             _check(database, replace)
             with _put_aside(database):
                 _load(archive, backup.major(database))
@@ -84,6 +85,14 @@ def restore(path: Path, say: Say, *, replace: bool = False) -> dict[str, Any]:
         raise Failed("It is loaded, and not what was copied:\n" + "\n".join(found))
     say("Every table and every file is as it was.")
     return manifest
+
+
+def _take_back(database: psycopg.Connection, say: Say) -> None:
+    """Where a restore was killed while it loaded, what it had put aside is still there, and nothing else is."""
+    schemas = {schema for schema, _name in backup.tables(database)}
+    if ASIDE in schemas and "public" not in schemas:
+        _swap(database, ASIDE, "public", instead_of="public")
+        say("A restore was broken off here. What was in the database before it is back.")
 
 
 def _check(database: psycopg.Connection, replace: bool) -> None:
@@ -106,6 +115,9 @@ def _put_aside(database: psycopg.Connection) -> Iterator[None]:
     if not backup.tables(database):
         yield
         return
+    database.execute(
+        sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(ASIDE))
+    )  # of one killed at its end
     _swap(database, "public", ASIDE)
     try:
         yield

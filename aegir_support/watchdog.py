@@ -18,6 +18,7 @@ import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import Error, connection, transaction
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -30,16 +31,22 @@ log = structlog.get_logger(__name__)
 OUTBOX_LATE = timedelta(minutes=10)
 # Who claimed to tell and has not told by then was killed or met a mail server that is away: the next one tells.
 CLAIM_LASTS = timedelta(minutes=2)
+# More of what was told is told again, but a hundred rows that fail one by one are no hundred mails.
+MORE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Watch:
-    """One thing to look at. `look` returns a sentence for the mail while something is wrong, else nothing."""
+    """One thing to look at. `look` returns a sentence for the mail while something is wrong, else nothing.
+
+    `newest` says when the last of it came to be, where what comes later is another thing to tell.
+    """
 
     name: str
     look: Callable[[datetime], str]
     subject: Callable[[], str]
     over: Callable[[], str]
+    newest: Callable[[], datetime | None] = lambda: None
 
 
 class _State:
@@ -109,10 +116,18 @@ def _is_mine_to_tell(watch: Watch, wrong: str) -> bool:
     rows = Alarm.objects.filter(name=watch.name)
     # One UPDATE decides between all web processes; the others find the row changed already.
     turned = rows.filter(is_raised=not wrong).update(is_raised=bool(wrong), since=now, claimed_at=now, told_at=None)
-    if turned:
+    if turned or (wrong and _is_more(watch, rows, now)):
         (log.error if wrong else log.warning)("alarm" if wrong else "alarm is over", alarm=watch.name, reason=wrong)
         return True
     return bool(rows.filter(told_at=None, claimed_at__lte=now - CLAIM_LASTS).update(claimed_at=now))
+
+
+def _is_more(watch: Watch, rows: QuerySet[Alarm], now: datetime) -> bool:
+    newest = watch.newest()
+    if newest is None:
+        return False
+    more = rows.filter(is_raised=True, since__lt=newest, told_at__lte=now - MORE_AFTER)
+    return bool(more.update(since=now, claimed_at=now, told_at=None))
 
 
 def _tell(watch: Watch, wrong: str) -> None:
@@ -180,6 +195,11 @@ def _outbox_parked(now: datetime) -> str:
     return words % {"n": parked} if parked else ""
 
 
+def _last_parked() -> datetime | None:
+    found: datetime | None = Outbox.objects.parked().aggregate(last=Max("parked_at"))["last"]
+    return found
+
+
 def _invariants_broken(now: datetime) -> str:
     last = JobRun.objects.of(jobs.INVARIANTS).order_by("-ran_at").first()
     return last.error if last and last.failures == last.runs else ""
@@ -196,6 +216,7 @@ WATCHES = (
         _outbox_parked,
         lambda: _("something in the outbox is parked"),
         lambda: _("nothing in the outbox is parked any more"),
+        _last_parked,
     ),
     Watch(
         "invariants_broken",

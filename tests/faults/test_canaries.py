@@ -259,7 +259,7 @@ def log_in(browser, person, password, second=None):
         browser.get("/accounts/2fa/authenticate/")
         status, to, _page = browser.post("/accounts/2fa/authenticate/", {"code": second})
         assert status == 302, status
-    return browser.cookies.get("sessionid") or browser.cookies["__Host-sessionid"]
+    return browser.cookies["sessionid"]
 
 
 def code_now(secret):

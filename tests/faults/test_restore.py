@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from aegir_support import backup, embedded, files, pgtools
+from aegir_support import backup, embedded, files, pgtools, restore
 from aegir_support.drill import log_one_in
 from aegir_support.models import Deed
 from members.models import User
@@ -217,6 +217,24 @@ def test_a_restore_that_fails_half_way_leaves_what_was_there(copy, elsewhere, tm
     assert "the database is as it was" in said
     assert elsewhere.ask("SELECT count(*) FROM tickets_ticket") == (2,)
     assert elsewhere("restore", copy, "--replace")[0], "and it is whole enough to be replaced again"
+
+
+def test_after_a_restore_that_was_killed_the_next_one_brings_back_what_was_there(copy, elsewhere):
+    """As a closed terminal kills it: what was there is put aside, and nothing is loaded yet."""
+    assert elsewhere("restore", copy)[0]
+    elsewhere.do("CREATE TABLE later (id int)")
+    with elsewhere.connected() as database:
+        restore._swap(database, "public", restore.ASIDE)
+    assert elsewhere.ask("SELECT to_regclass('tickets_ticket')") == (None,)
+    done, said = elsewhere("restore", copy)
+    assert not done
+    assert "What was in the database before it is back." in said
+    assert "is not empty" in said
+    assert elsewhere.ask("SELECT count(*), to_regclass('later') FROM tickets_ticket") == (2, "later")
+    elsewhere.do("CREATE SCHEMA before_restore CREATE TABLE left_over (id int)")
+    done, said = elsewhere("restore", copy, "--replace")
+    assert done, said
+    assert elsewhere.ask("SELECT to_regnamespace('before_restore'), to_regclass('later')") == (None, None)
 
 
 @pytest.mark.parametrize("words", [b"", b"no archive at all" * 1000])

@@ -328,6 +328,28 @@ def test_an_outbox_that_is_late_or_parked_is_told(alarmed):
 
 
 @pytest.mark.django_db
+def test_what_is_parked_later_is_told_as_well_but_not_row_by_row(alarmed):
+    jobs.beat()
+    start = timezone.now()
+
+    def look_after(minutes, *, parked):
+        with time_machine.travel(start + minutes * MINUTE):
+            jobs.beat()
+            if parked:
+                facts = {"payload": {}, "parked_at": timezone.now(), "error": "SMTPServerDisconnected"}
+                Outbox.objects.create(kind="mail", key=f"parked after {minutes}", **facts)
+            watchdog.look()
+            watchdog.look()
+        return len(alarmed())
+
+    told = [look_after(0, parked=True), look_after(5, parked=True), look_after(61, parked=False)]
+    assert told == [1, 1, 2], "what came in the first hour is told at its end"
+    assert "2 rows" in mail.outbox[1].body
+    assert [look_after(130, parked=False), look_after(190, parked=True)] == [2, 3]
+    assert len({message.extra_headers["Message-ID"] for message in mail.outbox}) == 3
+
+
+@pytest.mark.django_db
 def test_data_that_contradicts_itself_is_told(alarmed):
     jobs.beat()
     now = timezone.now()

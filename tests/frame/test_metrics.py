@@ -72,9 +72,7 @@ def test_prometheus_reads_by_whatever_host_name(client):
 def test_nobody_else_learns_that_it_is_there(client, sent):
     answer = client.get("/-/metrics", headers={"Authorization": sent})
     assert answer.status_code == 404
-    assert (
-        answer.content == client.get("/-/nowhere").content.replace(b"nowhere", b"metrics") or answer.status_code == 404
-    )
+    assert answer.content == client.get("/-/nowhere").content
     assert client.post("/-/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
 
 
@@ -96,8 +94,6 @@ def test_a_request_is_counted_under_its_route(client):
     before = counted(client)
     client.get("/offers/some-secret-token/")
     client.get("/offers/another-secret-token/")
-    key = ("GET", "/offers/<token>/", "2xx")
-    assert [each for each in counted(client) if "/offers/" in each[1]] != []
     grown = {labels: count - before.get(labels, 0) for labels, count in counted(client).items()}
     [key] = [labels for labels in grown if labels[1].startswith("/offers/") and grown[labels]]
     assert key[0] == "GET"
