@@ -145,6 +145,13 @@ def record(kind: str, *, about: Model | None = None, **details: str | int) -> No
         _write([deed])
 
 
+def recorded_tables() -> list[str]:
+    """The tables whose changes are on record, as the database has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'deed_of_insert'")
+        return [table for (table,) in cursor.fetchall()]
+
+
 def write_failures(doer: Doer) -> None:
     """Write what failed in a request that is answered."""
     waiting, doer.failures = doer.failures, []

@@ -26,8 +26,9 @@ from django.views.decorators.http import require_safe
 from billing.models import Charge, Client
 from members.access import signed_in
 from members.models import Member, Representative, User
-from tickets.models import Ticket
+from tickets.models import Attachment, Ticket
 
+from .deeds import recorded_tables
 from .models import Deed
 
 SIZE = 50
@@ -53,9 +54,13 @@ def deeds(request: HttpRequest) -> HttpResponse:
 
 
 def _things() -> list[tuple[str, str]]:
-    ours = {"members", "billing", "tickets", "referrals", "account", "mfa"}
-    models = [model for model in apps.get_models() if model._meta.app_label in ours]
-    return sorted(((model._meta.db_table, _name_of(model)) for model in models), key=lambda each: each[1])
+    models = _models()
+    tables = [table for table in recorded_tables() if table in models]
+    return sorted(((table, _name_of(models[table])) for table in tables), key=lambda each: each[1])
+
+
+def _models() -> dict[str, type[Model]]:
+    return {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
 
 
 def _name_of(model: type[Model]) -> str:
@@ -141,18 +146,23 @@ def _by_or_about(words: str) -> Q:
 
 
 def _about(table: str, key: str) -> Q:
-    """One sort of thing, or one thing. A ticket comes with its offers, messages, events and its charge."""
+    """One sort of thing, or one thing. A ticket comes with its offers, messages, files, events and its charge."""
     if not key:
         return Q(about=table)
     wanted = Q(about=table, about_pk=key)
     if table == Ticket._meta.db_table and key.isascii() and key.isdecimal() and len(key) < 19:
-        for relation in Ticket._meta.related_objects:
-            part: Any = relation.related_model
-            parts = part._default_manager.filter(**{relation.field.name: int(key)}).values_list("pk", flat=True)
+        for part, path in _parts_of_tickets():
+            parts = part._default_manager.filter(**{path: int(key)}).values_list("pk", flat=True)
             wanted |= Q(about=part._meta.db_table, about_pk__in=[str(pk) for pk in parts])
         charges = Charge.objects.filter(key=Ticket(pk=int(key)).charge_key).values_list("pk", flat=True)
         wanted |= Q(about=Charge._meta.db_table, about_pk__in=[str(pk) for pk in charges])
     return wanted
+
+
+def _parts_of_tickets() -> list[tuple[type[Model], str]]:
+    """What belongs to a ticket, and the path from there to it."""
+    direct: Any = [(relation.related_model, relation.field.name) for relation in Ticket._meta.related_objects]
+    return [*direct, (Attachment, "message__ticket")]
 
 
 @dataclass(frozen=True)
@@ -235,7 +245,7 @@ class Words:
     """Names for the keys of some deeds, fetched together: at most one query for each sort of thing."""
 
     def __init__(self, deeds: list[Deed]) -> None:
-        self.models: dict[str, type[Model]] = {model._meta.db_table: model for model in apps.get_models()}
+        self.models = _models()
         self.columns = {
             table: {each.column: each for each in model._meta.concrete_fields} for table, model in self.models.items()
         }
@@ -318,13 +328,12 @@ class Words:
 
     def _tickets(self, deeds: Iterable[Deed]) -> dict[tuple[str, str], int]:
         found = {}
-        for relation in Ticket._meta.related_objects:
-            part: Any = relation.related_model
+        for part, path in _parts_of_tickets():
             table = part._meta.db_table
             keys = [deed.about_pk for deed in deeds if deed.about == table and deed.about_pk]
             if keys:
                 parts = part._default_manager.filter(pk__in=keys)
-                for pk, number in parts.values_list("pk", relation.field.attname):
+                for pk, number in parts.values_list("pk", path):
                     found[table, str(pk)] = number
         return found
 

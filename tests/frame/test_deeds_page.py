@@ -1,14 +1,19 @@
 """The page of the record: who reads it, what it says in words, and how it is searched."""
 
+import html
+import re
+
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from aegir_support import deeds
 from aegir_support.models import Deed
 from members.models import Member
+from tests.files.samples import kept
 from tests.tickets.filing import file, offer_of
 from tests.tickets.test_pages import queries, words
-from tickets import handout
+from tickets import actions, handout
 
 pytestmark = pytest.mark.django_db
 PAGE = reverse("deeds")
@@ -55,10 +60,11 @@ def test_what_nobody_asked_for_was_the_system(read, lima):
     assert "The system" in read(thing="members_member", kind="changed")
 
 
-def test_a_ticket_comes_with_its_offers_messages_events_and_charge(read, accepted, hal):
+def test_a_ticket_comes_with_its_offers_messages_files_events_and_charge(read, accepted, hal):
     other = file(hal)
+    actions.reply(accepted, hal.user, "See there.", files=[kept("note.txt", b"words")])
     page = read(thing="tickets_ticket", key=f"#{accepted.number}")
-    for part in ["Added ticket #", "offer #", "message #", "event #", "Added charge #"]:
+    for part in ["Added ticket #", "offer #", "message #", "attachment #", "event #", "Added charge #"]:
         assert part in page
     assert f"#{other.number}" not in page
 
@@ -143,6 +149,23 @@ def test_one_row_costs_as_much_as_three(browse, chloe, lima, veldwerk, boreal):
     Member.objects.update(country="SE")
     assert len(browser.get(where).context["page"].groups) >= 3
     assert queries(browser, where) == one
+
+
+def test_every_thing_on_the_page_leads_to_its_own_deeds(browse, chloe, accepted, hal, ana):
+    actions.reply(accepted, hal.user, "See there.", files=[kept("note.txt", b"words")])
+    ana.user.groups.add(Group.objects.create(name="Friends"))
+    browser = browse(chloe)
+    links = set(re.findall(r'href="(\?thing=[^"]+)"', browser.get(PAGE).content.decode()))
+    led = {link.partition("&")[0].removeprefix("?thing="): browser.get(PAGE + html.unescape(link)) for link in links}
+    assert {"aegir_support_storedfile", "auth_group", "members_user_groups", "tickets_attachment"} <= set(led)
+    assert {answer.status_code for answer in led.values()} == {200}
+    assert not any("Nothing like that" in words(answer) for answer in led.values())
+
+
+def test_the_demo_says_that_its_week_was_told_at_once(read, accepted, settings):
+    assert "when it was loaded" not in read()
+    settings.DEMO = True
+    assert "when it was loaded" in read()
 
 
 def test_nothing_is_shown_as_markup(read, lima):
