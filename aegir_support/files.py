@@ -97,8 +97,11 @@ def _row(digest: str, content: File[bytes]) -> StoredFile:
         [row],
         update_conflicts=True,
         unique_fields=["sha256"],
-        update_fields=["seen_at", "wanted_at"] if scans else ["seen_at"],
+        update_fields=["seen_at"],
     )
+    if scans:
+        # Whoever waits already goes on waiting: a later wish in its place would let them read what is here unscanned.
+        StoredFile.objects.filter(sha256=digest, wanted_at=None).update(wanted_at=now)
     return StoredFile.objects.get(sha256=digest)
 
 
@@ -213,9 +216,11 @@ def _scan(file: StoredFile) -> bool:
     state = StoredFile.State.INFECTED if infection else StoredFile.State.CLEAN
     if infection:
         log.warning("infected file withheld", sha256=file.sha256, infection=infection)
-    # Where the same bytes came again meanwhile, they are asked about again.
-    StoredFile.objects.filter(pk=file.pk, wanted_at=file.wanted_at).update(wanted_at=None)
-    return bool(StoredFile.objects.filter(pk=file.pk).update(state=state, infection=infection, asked_at=None))
+    # In one statement: a worker killed between two would leave a file that nobody asks about again.
+    decided = StoredFile.objects.filter(pk=file.pk).update(
+        state=state, infection=infection, wanted_at=None, asked_at=None
+    )
+    return bool(decided)
 
 
 def _infection(file: StoredFile) -> str:

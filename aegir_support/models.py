@@ -269,9 +269,8 @@ class StoredFile(models.Model):
     def state_since(self, moment: datetime) -> str:
         """Its state for whoever gave it a reason at this moment.
 
-        The same bytes sent again are scanned again before the second sender may read them: a file that was clean at
-        once would tell them that it had been here.
+        The same bytes sent again are scanned again before the second sender may read them: a file that was clean or
+        withheld at once would tell them that it had been here.
         """
-        if self.state == self.State.CLEAN and self.wanted_at is not None and self.wanted_at <= moment:
-            return self.State.PENDING
-        return self.state
+        waits = self.wanted_at is not None and self.wanted_at <= moment
+        return self.State.PENDING if waits else self.state

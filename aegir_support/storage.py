@@ -40,7 +40,19 @@ class PrivateFolder(FileSystemStorage):
                 whole.flush()
                 os.fsync(whole.fileno())
                 Path(whole.name).replace(path)  # mode 0600, as tempfile makes it
+                self._keep_names(path)
             except BaseException:
                 Path(whole.name).unlink(missing_ok=True)
                 raise
         return name
+
+    def _keep_names(self, path: Path) -> None:
+        """Write down the names on the way to a new file as well: without them a power cut would lose its bytes."""
+        for folder in path.parents:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if folder == Path(self.location):
+                break

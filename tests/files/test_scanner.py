@@ -1,11 +1,13 @@
 """With a scanner nothing is served that it has not called clean, and nothing waits for ever."""
 
+import contextlib
 import io
 import time
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection
 from django.utils import timezone
 
 from aegir_support import clamav, files, tasks
@@ -142,6 +144,43 @@ def test_who_sends_what_another_has_sent_waits_like_everybody(hal, iris, working
     assert Attachment.objects.get(pk=first.pk).state == State.CLEAN
     files.scan_wanted()
     assert Attachment.objects.get(pk=again.pk).state == State.CLEAN
+
+
+def test_sending_twice_does_not_tell_either_that_it_had_been_here(hal, iris, working, scanner):
+    attach(working, hal, picture())
+    files.scan_wanted()
+    (once,) = attach(working, hal, picture())
+    (twice,) = attach(working, hal, picture())
+    assert [Attachment.objects.get(pk=each.pk).state for each in [once, twice]] == [State.PENDING, State.PENDING]
+    assert files.scan_wanted() == 1
+    assert [Attachment.objects.get(pk=each.pk).state for each in [once, twice]] == [State.CLEAN, State.CLEAN]
+
+
+def test_who_sends_what_was_withheld_from_another_waits_as_well(hal, working, scanner):
+    attach(working, hal, EICAR)
+    files.scan_wanted()
+    (again,) = attach(working, hal, EICAR)
+    assert again.state == State.PENDING
+    files.scan_wanted()
+    assert Attachment.objects.get(pk=again.pk).is_withheld
+
+
+@pytest.mark.parametrize("before", range(1, 4))
+def test_wherever_a_run_is_killed_the_file_is_asked_about_again(hal, working, scanner, before):
+    attach(working, hal, picture())
+    writes = []
+
+    def killed(execute, sql, params, many, context):
+        writes.extend([sql] if sql.startswith("UPDATE") else [])
+        if len(writes) == before:
+            raise KeyboardInterrupt
+        return execute(sql, params, many, context)
+
+    with contextlib.suppress(KeyboardInterrupt), connection.execute_wrapper(killed):
+        files.scan_wanted()
+    with later():
+        files.scan_wanted()
+    assert StoredFile.objects.get().state == State.CLEAN
 
 
 def test_what_a_younger_scanner_finds_is_withheld_from_the_first_sender_as_well(hal, working, settings):
