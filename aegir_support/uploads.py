@@ -25,12 +25,18 @@ OVER_CEILING = "aegir_support.over_ceiling"
 class Ceiling(FileUploadHandler):
     """Read files past `UPLOAD_MAX_MB` without keeping them, so that nobody fills the disk, and go on with the form.
 
-    What was typed still comes in, and the field below says why the files did not.
+    What was typed still comes in, and the field below says why the files did not. Of whoever is not logged in no file
+    is kept at all: a form is read for its CSRF token before anybody asks who sent it.
     """
 
     def __init__(self, request: Any = None) -> None:
         super().__init__(request)
         self.total = 0
+
+    def new_file(self, *args: Any, **facts: Any) -> None:
+        super().new_file(*args, **facts)
+        if not _is_logged_in(self.request):
+            raise SkipFile
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self.total += len(raw_data)
@@ -42,6 +48,11 @@ class Ceiling(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         """Leave the file to the handlers after this one."""
+
+
+def _is_logged_in(request: Any) -> bool:
+    user = getattr(request, "user", None)
+    return user is not None and user.is_authenticated
 
 
 @dataclass(frozen=True)

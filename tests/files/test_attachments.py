@@ -4,6 +4,8 @@ import re
 import uuid
 
 import pytest
+from django.conf import settings
+from django.test import Client
 
 from aegir_support.models import Outbox, StoredFile
 from billing.models import Tier
@@ -161,6 +163,20 @@ def test_beyond_the_ceiling_of_the_site_nothing_is_kept_and_the_words_come_back(
     assert "The files are too large: at most 3 MB fit" in page
     assert "Long words." in page
     assert not StoredFile.objects.exists()
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_files_of_whoever_is_not_logged_in_are_not_kept_while_the_form_is_read(browse, hal, working, logged_in):
+    """A form is read for its token before log-in is asked for; logged in is the control, where it comes in."""
+    browser = browse(hal) if logged_in else Client()
+    browser.handler.enforce_csrf_checks = True
+    browser.cookies[settings.CSRF_COOKIE_NAME] = token = "a" * 32
+    large = upload("large.bin", b"x" * 3 * MB)
+    answer = browser.post(page_of(working, "reply/"), words(attachments=large, csrfmiddlewaretoken=token))
+    assert answer.status_code == 302
+    assert answer.url.startswith("/tickets/" if logged_in else "/accounts/login/")
+    assert list(answer.wsgi_request.FILES) == (["attachments"] if logged_in else [])
+    assert StoredFile.objects.exists() is logged_in
 
 
 def test_words_alone_need_no_file(browse, hal, working):
