@@ -8,6 +8,7 @@ picture; it stays a file to download.
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,6 +24,8 @@ MAX_PIXELS_OF_PROGRESSIVE = 12_000_000
 SHOWN_PX = 2048
 THUMBNAIL_PX = 480
 DRAWN_AS = "image/webp"
+# What one picture may cost, a process pays once, however many of its threads take files at this moment.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def draw(file: BinaryIO) -> Drawing | None:
     None where the file is no PNG, JPEG, GIF or WebP, is broken, or has too many pixels.
     """
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd pictures; we draw them or leave them
             return _draw(file)
     except Exception:  # noqa: BLE001 - Pillow's readers raise whatever a broken picture makes them stumble over
