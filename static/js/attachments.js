@@ -153,7 +153,7 @@
     (document.querySelector("[data-focus]") || document.querySelector("main"))?.focus();
   };
 
-  // Too busy or too often: the form stays as it is, to be sent again.
+  // Too busy, too often, or more than a proxy lets through: the form stays as it is, to be sent again.
   const sentenceOf = (request) => {
     const page = new DOMParser().parseFromString(request.responseText, "text/html");
     return [...page.querySelectorAll("main h1, main > p:not(.muted), main .page-lead p")].map((each) => each.textContent.trim()).join(". ");
@@ -181,7 +181,7 @@
     request.addEventListener("load", () => {
       const next = request.getResponseHeader("HX-Redirect");
       if (next) location.assign(next);
-      else if (request.status >= 500 || request.status === 429) stop(sentenceOf(request) || words(field, "Failed"));
+      else if (request.status >= 500 || [413, 429].includes(request.status)) stop(sentenceOf(request) || words(field, "Failed"));
       else showInstead(request, form);
     });
     request.addEventListener("error", () => stop(words(field, "Failed")));

@@ -121,12 +121,13 @@ def test_a_broken_connection_keeps_words_and_files(form):
     assert Attachment.objects.count() == 1
 
 
-def test_too_busy_leaves_the_form_as_it_is(form):
+@pytest.mark.parametrize("status", [503, 429, 413])  # the last is a proxy's, for whom it is too much
+def test_too_busy_leaves_the_form_as_it_is(form, status):
     page = form.page
     choose(form, payload("one.txt"))
     form.locator("textarea").fill("See there.")
     body = "<main><h1>We are away for a moment</h1><p>Try again.</p></main>"
-    page.route("**/reply/", lambda route: route.fulfill(status=503, body=body, content_type="text/html"))
+    page.route("**/reply/", lambda route: route.fulfill(status=status, body=body, content_type="text/html"))
     form.get_by_role("button", name="Send to").click()
     form.get_by_text("We are away for a moment. Try again.").wait_for()
     assert chosen(form) == ["one.txt"]
