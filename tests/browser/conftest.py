@@ -24,12 +24,22 @@ QUIET = [
 PHONE, DESK = {"width": 375, "height": 800}, {"width": 1280, "height": 900}
 
 
+_running = []
+
+
 @pytest.fixture(scope="session")
 def chromium():
+    """One browser for the whole run. A module elsewhere that imports this gets a fixture of its own, and Playwright
+    starts only once in a process."""
+    if _running:
+        yield _running[0]
+        return
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=os.environ.get("CHROMIUM") or None, args=[*QUIET, *root])
+        _running.append(browser)
         yield browser
+        _running.clear()
         browser.close()
 
 
