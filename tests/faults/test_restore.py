@@ -104,6 +104,10 @@ def drill(*words):
     return True, said.getvalue()
 
 
+# What restoring alone must notice, the drill must notice as well, and takes longer over it.
+by_both = pytest.mark.parametrize("by", ["restore", pytest.param("drill", marks=pytest.mark.long)])
+
+
 def behind_our_back(words):
     """Change the data in a way the database would refuse."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -331,19 +335,21 @@ def _everything():
         return backup.count(database)
 
 
-def test_the_drill_notices_a_row_that_is_gone(copy, tmp_path):
+@by_both
+def test_a_row_that_is_gone_is_noticed(copy, elsewhere, tmp_path, by):
     behind_our_back("DELETE FROM tickets_message WHERE id = (SELECT max(id) FROM tickets_message)")
-    passed, said = drill(mixed(copy, tmp_path))
+    passed, said = noticed(by, mixed(copy, tmp_path), elsewhere)
     assert not passed
     assert re.search(r"Table tickets_message has \d+ rows; \d+ were copied\.", said)
 
 
-def test_the_drill_notices_a_flipped_byte(copy, data, tmp_path):
+@by_both
+def test_a_flipped_byte_is_noticed(copy, data, elsewhere, tmp_path, by):
     damaged = tmp_path / "damaged.tar"
     whole = copy.read_bytes()
     at = whole.index(WORDS[0])
     damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-    passed, said = drill(damaged)
+    passed, said = noticed(by, damaged, elsewhere)
     assert not passed
     assert f"files/{data[0].path} in the archive is damaged." in said
 
@@ -353,6 +359,10 @@ def test_the_drill_notices_what_must_not_be(data):
     passed, said = drill()
     assert not passed
     assert "Every answer is in the log" in said
+
+
+def noticed(by, archive, elsewhere):
+    return elsewhere("restore", archive) if by == "restore" else drill(archive)
 
 
 def test_the_drill_needs_somebody_who_can_log_in(data):
