@@ -104,7 +104,7 @@ class Stage:
         for number, each in enumerate(texts):
             if not text.clean(each).strip():
                 continue
-            files = [kept(text.one_line(each)[:100] or "x", b"words")] if number % 8 == 0 else []
+            files = [kept(f"{text.one_line(each)[:90]} x.txt", b"words")] if number % 8 == 0 else []
             actions.reply(ticket, hal.user if number % 2 else by, text.clean(each), files=files)
             actions.note(ticket, by, text.clean(each))
         return Ticket.objects.get(pk=ticket.pk)
@@ -130,7 +130,7 @@ class Stage:
         talks = [f"/tickets/{each.number}/" for each in self.talks]
         lists = ["/tickets/?show=all", *self._older()]
         subjects = Ticket.objects.exclude(pk__in=[each.pk for each in self.talks]).values_list("pk", flat=True)
-        each_its_own = [f"/tickets/{pk}/" for pk in sample(list(subjects), 8 if len(self.texts) < 200 else 60)]
+        each_its_own = [f"/tickets/{pk}/" for pk in sample(list(subjects), 8 if len(self.texts) < 200 else 20)]
         return {
             "hal": [*talks, *lists, *each_its_own, *CLIENTS_PAGES],
             "ana": [talks[0], "/queue/", "/tickets/", "/home/"],
