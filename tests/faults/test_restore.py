@@ -7,7 +7,6 @@ import io
 import json
 import re
 import tarfile
-from contextlib import contextmanager
 from hashlib import sha256
 
 import psycopg
@@ -23,7 +22,6 @@ from aegir_support.drill import log_one_in
 from aegir_support.models import Deed
 from members.models import User
 from tests.files import bucket
-from tests.frame.test_settings import production
 from tests.tickets.filing import file, offer_of
 from tickets import handout
 
@@ -280,33 +278,18 @@ def test_a_file_that_is_gone_is_noticed(copy, data, elsewhere, tmp_path):
 
 
 def test_files_go_from_a_bucket_and_back_into_one(cast, settings, tmp_path, elsewhere):
-    with bucket_of(settings) as first:
+    with bucket.in_use(settings) as first:
         stored = [files.store(ContentFile(words)) for words in WORDS]
         call_command("backup", tmp_path / "copy.tar")
         default_storage.connection.meta.client.close()
     assert len(first.objects) == 2
-    with bucket_of(settings) as second:
+    with bucket.in_use(settings) as second:
         there = default_storage
         assert not there.exists(stored[0].path)
         done, said = elsewhere("restore", tmp_path / "copy.tar", storage=settings.STORAGES)
         assert done, said
         assert second.objects == first.objects
         there.connection.meta.client.close()
-
-
-@contextmanager
-def bucket_of(settings):
-    with bucket.running() as running:
-        named = {
-            "S3_BUCKET": "files",
-            "S3_ENDPOINT_URL": running.url,
-            "S3_REGION": "eu-test-1",
-            "S3_ACCESS_KEY_ID": "them",
-            "S3_SECRET_ACCESS_KEY": "secret",
-            "FILES_DIR": "",
-        }
-        settings.STORAGES = settings.STORAGES | {"default": production("STORAGES", **named)["STORAGES"]["default"]}
-        yield running
 
 
 def test_a_database_that_is_away_is_told_in_a_sentence(copy, elsewhere, tmp_path):

@@ -5,6 +5,8 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.frame.test_settings import production
+
 
 class Bucket(ThreadingHTTPServer):
     """What it keeps is in `objects`, by path; who asks without our key is refused."""
@@ -75,6 +77,22 @@ class Answers(BaseHTTPRequestHandler):
 @contextmanager
 def running():
     with Bucket() as bucket:
-        threading.Thread(target=bucket.serve_forever, daemon=True).start()
+        threading.Thread(target=bucket.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield bucket
         bucket.shutdown()
+
+
+@contextmanager
+def in_use(settings):
+    """A bucket behind the settings that production would make."""
+    with running() as bucket:
+        named = {
+            "S3_BUCKET": "files",
+            "S3_ENDPOINT_URL": bucket.url,
+            "S3_REGION": "eu-test-1",
+            "S3_ACCESS_KEY_ID": "them",
+            "S3_SECRET_ACCESS_KEY": "secret",
+            "FILES_DIR": "",
+        }
+        settings.STORAGES = settings.STORAGES | {"default": production("STORAGES", **named)["STORAGES"]["default"]}
+        yield bucket

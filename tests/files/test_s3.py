@@ -11,7 +11,6 @@ from django.utils import timezone
 from aegir_support import files
 from tests.files import bucket
 from tests.files.samples import kept, picture
-from tests.frame.test_settings import production
 from tickets import actions
 from tickets.models import Attachment
 
@@ -20,18 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def s3(settings):
-    """A bucket behind the settings that production would make."""
-    with bucket.running() as running:
-        named = {
-            "S3_BUCKET": "files",
-            "S3_ENDPOINT_URL": running.url,
-            "S3_REGION": "eu-test-1",
-            "S3_ACCESS_KEY_ID": "them",
-            "S3_SECRET_ACCESS_KEY": "secret",
-            "FILES_DIR": "",
-        }
-        made = production("STORAGES", **named)["STORAGES"]["default"]
-        settings.STORAGES = {**settings.STORAGES, "default": made}
+    with bucket.in_use(settings) as running:
         yield running
         default_storage.connection.meta.client.close()
 
