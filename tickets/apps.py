@@ -7,9 +7,8 @@ class TicketsConfig(AppConfig):
     verbose_name = _("Tickets")
 
     def ready(self) -> None:
-        from members import home, navigation  # noqa: PLC0415 (models are not loaded before)
-
         from aegir_support import metrics  # noqa: PLC0415
+        from members import home, navigation  # noqa: PLC0415 (models are not loaded before)
 
         from . import gauges, panels  # noqa: PLC0415
 
