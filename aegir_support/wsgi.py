@@ -2,8 +2,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from .bodies import whole
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aegir_support.settings")
-application = get_wsgi_application()
+application = whole(get_wsgi_application())
 
 
 def _warm_up() -> None:

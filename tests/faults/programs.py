@@ -45,11 +45,11 @@ class Programs:
     def beat(self, jobs="aegir_support"):
         return self._start("beat", ["celery", "-A", jobs, "beat"])
 
-    def web(self, workers=1, port=None):
+    def web(self, workers=1, port=None, site="aegir_support.wsgi:application"):
         """A web server that answers; its `port` is where."""
         port = port or _free_port()
         serving = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--blocking-threads", "4"]
-        granian = ["granian", "--interface", "wsgi", "aegir_support.wsgi:application", "--no-ws", *serving]
+        granian = ["granian", "--interface", "wsgi", site, "--no-ws", *serving]
         web = self._start("web", [*granian, "--respawn-failed-workers", "--workers-kill-timeout", "10"])
         web.port = port
         web.wait_until(lambda: answers(port), within=60)
