@@ -18,7 +18,7 @@ from tickets.models import Message, Offer, Ticket
 
 # How many texts go through each field: a sample, or as many as fit into minutes.
 REACH = pytest.mark.parametrize(
-    "most", [pytest.param(3, id="some"), pytest.param(40, id="many", marks=pytest.mark.long)]
+    "most", [pytest.param(2, id="some"), pytest.param(40, id="many", marks=pytest.mark.long)]
 )
 # Some of what there is to type into, so that a form that is no longer found is missed.
 TYPED = {"subject", "description", "body", "reason", "name", "email", "until", "login", "password"}

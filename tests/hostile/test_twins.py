@@ -187,7 +187,7 @@ def names(value):
 
 # How many tries of those there are: a sample, or as many as fit into minutes.
 REACH = pytest.mark.parametrize(
-    "most", [pytest.param(60, id="some"), pytest.param(3_000, id="many", marks=pytest.mark.long)]
+    "most", [pytest.param(24, id="some"), pytest.param(3_000, id="many", marks=pytest.mark.long)]
 )
 
 
