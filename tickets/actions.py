@@ -26,7 +26,7 @@ from members.models import Member, User
 
 from . import emails, handout, sla
 from .models import REOPENING_DAYS, Event, Message, Offer, Ticket
-from .steps import NotNow, NotYours, is_assignee, locked_for_assignee, move, record, say
+from .steps import NotNow, NotYours, is_assignee, key_of, locked_for_assignee, move, record, say
 
 log = structlog.get_logger()
 
@@ -40,6 +40,14 @@ Row = TypeVar("Row", bound=models.Model)
 
 class VerdictMissing(Exception):
     """A ticket is solved only once it is known whether it counts."""
+
+
+class FiledOtherwise(Exception):
+    """This form has filed a ticket before, with other words or files; `ticket` is that one."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(ticket.number)
+        self.ticket = ticket
 
 
 # Filing
@@ -61,9 +69,9 @@ class Filing:
 def file_ticket(contact: Contact, filing: Filing) -> Ticket:
     """File a ticket, hold one of the client's allowance for it, and offer it to the next member (B26, B27).
 
-    The same filing again returns the first result. Raises NothingLeft and ChannelNotIncluded (billing.entitlements),
-    NothingPromised and NeverOpen where the tier or the calendar is left half set up,
-    NotYours for a watcher or another client's server, and text.TooLong.
+    The same filing again returns the first result; with other words or files it raises FiledOtherwise. Raises
+    NothingLeft and ChannelNotIncluded (billing.entitlements), NothingPromised and NeverOpen where the tier or the
+    calendar is left half set up, NotYours for a watcher or another client's server, and text.TooLong.
     """
     if not contact.may_file or (filing.server and filing.server.installation.client_id != contact.client_id):
         raise NotYours
@@ -76,14 +84,14 @@ def file_ticket(contact: Contact, filing: Filing) -> Ticket:
             raise
         if first.requester_id != contact.user_id:
             raise NotYours from error
-        return first
+        return _as_filed(first, filing)
 
 
 @transaction.atomic
 def _file(contact: Contact, filing: Filing) -> Ticket:
     already = Ticket.objects.filter(filing_key=filing.key, requester=contact.user).first()
     if already:
-        return already
+        return _as_filed(already, filing)
     now = timezone.now()
     client = contact.client
     subscription = entitlements.entitlement(client).subscription
@@ -108,10 +116,17 @@ def _file(contact: Contact, filing: Filing) -> Ticket:
         open_call_by=sla.halfway(now, first_response_by),
     )
     entitlements.hold(client, ticket.charge_key, filing.channel)
-    message = say(ticket, contact.user, filing.description, from_client=True, files=filing.files)
+    key = key_of(filing.key, filing.description, filing.files)
+    message = say(ticket, contact.user, filing.description, from_client=True, key=key, files=filing.files)
     record(ticket, Kind.FILED, contact.user)
     emails.ticket_filed(ticket, message)
     handout.offer_to_next_member(ticket)
+    return ticket
+
+
+def _as_filed(ticket: Ticket, filing: Filing) -> Ticket:
+    if not ticket.messages.filter(key=key_of(filing.key, filing.description, filing.files)).exists():
+        raise FiledOtherwise(ticket)
     return ticket
 
 
@@ -150,6 +165,7 @@ def reply(
     from_client = _is_client(ticket, by)
     if not from_client and not is_assignee(ticket, by):
         raise NotYours
+    key = key_of(key, body, files)
     if (said := _already_said(ticket, by, key)) is not None:
         return said
     if ticket.is_settled:
@@ -173,6 +189,7 @@ def note(
     ticket = Ticket.objects.locked(ticket.number)
     if by.member is None or not Ticket.objects.visible_to(by).filter(pk=ticket.pk).exists():
         raise NotYours
+    key = key_of(key, body, files)
     if (said := _already_said(ticket, by, key)) is not None:
         return said
     message = say(ticket, by, body, kind=Message.Kind.NOTE, from_client=False, key=key, files=files)
@@ -208,6 +225,7 @@ def solve(
     Raises NotYours, NotNow, VerdictMissing, text.TooLong.
     """
     ticket = locked_for_assignee(ticket, by)
+    key = key_of(key, body, files)
     if (said := _already_said(ticket, by, key)) is not None:
         return said
     if ticket.is_settled:
@@ -258,6 +276,7 @@ def reopen(
     ticket = Ticket.objects.locked(ticket.number)
     if not _is_client(ticket, by):
         raise NotYours
+    key = key_of(key, body, files)
     if (said := _already_said(ticket, by, key)) is not None:
         return said
     if not ticket.can_reopen(timezone.now()):
@@ -299,9 +318,9 @@ def sweep(now: datetime) -> None:
         _try(close_unanswered, ticket)
 
 
-def _already_said(ticket: Ticket, by: User, key: uuid.UUID | None) -> Message | None:
+def _already_said(ticket: Ticket, by: User, key: uuid.UUID) -> Message | None:
     """What this form said when it was first posted. Raises NotYours for a key of somebody else's words."""
-    said = Message.objects.filter(key=key).first() if key else None
+    said = Message.objects.filter(key=key).first()
     if said and (said.ticket_id, said.author_id) != (ticket.pk, by.pk):
         raise NotYours
     return said

@@ -59,6 +59,10 @@ class KeyedForm(forms.Form):
         """The form as it was sent."""
         form = cls(request.POST, request.FILES, **options)
         cast(FilesField, form.fields["attachments"]).over_ceiling = OVER_CEILING in request.META
+        if form.had_files:
+            for field in form.fields.values():
+                if isinstance(field, WordsField):
+                    field.error_messages["required"] = _("Say in a few words what the files are.")
         return form
 
     @property

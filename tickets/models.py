@@ -455,10 +455,15 @@ class Attachment(models.Model):
         return self.state == StoredFile.State.INFECTED
 
     @property
+    def is_too_large_to_show(self) -> bool:
+        """A picture with more pixels than we draw; it can be saved."""
+        return self.file.media_type.startswith("image/") and not self.file.is_picture
+
+    @property
     def kind(self) -> str:
         """What the bytes say it is, in a word."""
         main, _slash, exact = self.file.media_type.partition("/")
-        if self.file.is_picture or main in {"audio", "video", "text"}:
+        if main in {"image", "audio", "video", "text"}:
             return str(_KINDS[main])
         return str(_KINDS["pdf"] if exact == "pdf" else _KINDS["archive"] if exact in _ARCHIVES else _KINDS["file"])
 

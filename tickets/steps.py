@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 
@@ -39,7 +40,7 @@ def say(
     *,
     kind: str = Message.Kind.REPLY,
     from_client: bool,
-    key: uuid.UUID | None = None,
+    key: uuid.UUID,
     files: Sequence[NamedFile] = (),
 ) -> Message:
     body = text.clean(body)
@@ -52,13 +53,21 @@ def say(
         from_client=from_client,
         body=body,
         html=text.render(body),
-        key=key or uuid.uuid4(),
+        key=key,
     )
     Attachment.objects.bulk_create(
         Attachment(message=message, file=each.file, name=each.name, position=place)
         for place, each in enumerate(files, start=1)
     )
     return message
+
+
+def key_of(form: uuid.UUID | None, body: str, files: Sequence[NamedFile]) -> uuid.UUID:
+    """The key of what a form says. The form sent again with other words or files, after Back or Cancel, says more."""
+    if form is None:
+        return uuid.uuid4()
+    said = [text.clean(body), *(f"{each.name}/{each.file.sha256}" for each in files)]
+    return uuid.uuid5(form, hashlib.sha256("\0".join(said).encode()).hexdigest())
 
 
 def record(

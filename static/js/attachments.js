@@ -186,7 +186,7 @@
     });
     request.addEventListener("error", () => stop(words(field, "Failed")));
     request.addEventListener("abort", () => {
-      stop(words(field, "Cancelled"));
+      stop(words(field, bar.value < 100 ? "Cancelled" : "Late"));
       inputOf(field).focus();
     });
     const data = new FormData(form, submitter);

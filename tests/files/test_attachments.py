@@ -78,6 +78,22 @@ def test_the_same_form_twice_attaches_once(browse, hal, ana, working, form):
     assert StoredFile.objects.count() == 1
 
 
+def test_a_reply_sent_again_with_one_more_file_loses_none(browse, hal, working):
+    sent = words()
+    browse(hal).post(page_of(working, "reply/"), {**sent, "attachments": upload()})
+    browse(hal).post(page_of(working, "reply/"), {**sent, "attachments": [upload(), upload("verify.log", b"failed\n")]})
+    assert [each.attachments.count() for each in working.messages.order_by("pk")] == [0, 1, 2]
+
+
+def test_a_filing_sent_again_with_a_file_says_that_it_is_not_on_the_ticket(browse, hal):
+    said = {"subject": "Verify fails", "description": "See.", "severity": 3, "channel": "portal", "server": ""}
+    sent = {**said, "key": str(uuid.uuid4())}
+    browse(hal).post("/tickets/new/", sent)
+    answer = browse(hal).post("/tickets/new/", {**sent, "attachments": upload()})
+    assert answer.status_code == 409
+    assert f"#{Ticket.objects.get().number}" in answer.content.decode()
+
+
 def test_the_same_filing_twice_attaches_once(browse, hal):
     said = {"subject": "Verify fails", "description": "See.", "severity": 3, "channel": "portal", "server": ""}
     sent = {**said, "key": str(uuid.uuid4())}

@@ -52,6 +52,23 @@ def test_the_same_filing_again_returns_the_first_ticket(hal):
     assert Ticket.objects.count() == 1
 
 
+def test_a_form_changed_after_it_has_filed_files_no_second_ticket_and_says_so(hal):
+    key = uuid.uuid4()
+    first = file(hal, key=key)
+    with pytest.raises(actions.FiledOtherwise) as told:
+        file(hal, key=key, description="Also the log.")
+    assert told.value.ticket == first
+    assert Ticket.objects.count() == 1
+
+
+def test_a_form_changed_after_it_has_replied_says_both(hal):
+    key = uuid.uuid4()
+    ticket = file(hal)
+    for words in ["See there.", "See there.", "See there, and the log."]:
+        actions.reply(ticket, hal.user, words, key)
+    assert [each.body for each in ticket.messages.all()][1:] == ["See there.", "See there, and the log."]
+
+
 def test_a_key_of_somebody_else_opens_nothing(hal, iris):
     key = uuid.uuid4()
     file(hal, key=key)
@@ -96,7 +113,8 @@ def test_a_key_of_somebody_elses_words_says_nothing(hal, ana):
     ticket = handout.accept(offer_of(file(hal)), ana)
     actions.reply(ticket, hal.user, "One more thing.", key)
     with pytest.raises(NotYours):
-        actions.reply(ticket, ana.user, "Mine", key)
+        actions.reply(ticket, ana.user, "One more thing.", key)
+    assert actions.reply(ticket, ana.user, "Mine", key).author == ana.user
 
 
 def test_the_last_ticket_of_an_allowance_is_the_last(iris):

@@ -90,6 +90,8 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
         except (NothingPromised, NeverOpen) as error:
             log.warning("no first response can be promised", client=contact.client_id, reason=type(error).__name__)
             return _no_deadline(request, filing)
+        except actions.FiledOtherwise as error:
+            return _filed_otherwise(request, error.ticket, form.filing())
         except NotYours as error:
             raise PermissionDenied from error
         messages.success(request, _("Filed. We are looking for the member who takes it."))
@@ -341,6 +343,15 @@ def _no_deadline(request: HttpRequest, filing: actions.Filing) -> HttpResponse:
     ) % {"address": _our_address()}
     typed = f"{filing.subject}\n\n{filing.description}"
     return conflict(request, sentence, back=reverse("tickets:file_ticket"), typed=typed)
+
+
+def _filed_otherwise(request: HttpRequest, first: Ticket, filing: actions.Filing) -> HttpResponse:
+    """Sent, cancelled too late or gone back to, changed, and sent again."""
+    sentence = _(
+        "This form has filed ticket #%(number)d already, and no second one is used. What you have changed since then, "
+        "files included, is not on it: add it there as a reply."
+    ) % {"number": first.number}
+    return conflict(request, sentence, back=_address(first), typed=f"{filing.subject}\n\n{filing.description}")
 
 
 def _our_address() -> str:
