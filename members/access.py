@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 from allauth.account.adapter import get_adapter
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.account.internal.flows import reauthentication
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -83,6 +84,13 @@ def ask_again_unless_fresh(request: HttpRequest) -> None:
         address = request.path
     where = methods[0]["url"] if methods else reverse("account_reauthenticate")
     raise ImmediateHttpResponse(HttpResponseRedirect(f"{where}?{urlencode({'next': address})}"))
+
+
+def count_as_fresh(request: HttpRequest) -> None:
+    """Who has logged in this minute is not asked "Is it still you?" the next; allauth by itself would."""
+    proofs = request.session.get(AUTHENTICATION_METHODS_SESSION_KEY)
+    if proofs:
+        request.session[AUTHENTICATION_METHODS_SESSION_KEY] = [*proofs[:-1], {**proofs[-1], "reauthenticated": True}]
 
 
 def needs_fresh_log_in(view: View) -> View:

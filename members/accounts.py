@@ -178,6 +178,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponseBase:
         deeds.record("logged_in")
+        access.count_as_fresh(request)
         answer: HttpResponseBase = super().post_login(request, user, **facts)
         return answer
 

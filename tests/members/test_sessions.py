@@ -273,8 +273,15 @@ def test_each_of_these_asks(finn, path):
 
 
 @pytest.mark.parametrize("path", ["totp/activate/", "webauthn/add/", "recovery-codes/generate/"])
-def test_a_second_factor_changes_only_after_asking(hal, path):
-    assert log_in(hal).get(f"/accounts/2fa/{path}")["Location"].startswith("/accounts/reauthenticate/")
+def test_a_second_factor_changes_only_after_asking(hal, path, time_machine):
+    time_machine.move_to(timezone.now())
+    browser = log_in(hal)
+    time_machine.shift(601)
+    assert browser.get(f"/accounts/2fa/{path}")["Location"].startswith("/accounts/reauthenticate/")
+
+
+def test_who_has_just_logged_in_is_not_asked(hal):
+    assert log_in(hal).get("/accounts/2fa/totp/activate/").status_code == 200
 
 
 def test_inviting_asks_the_owner(gita, riverbank):
