@@ -28,9 +28,9 @@ def read_and_write(act, who, times, within):
     row = Tally.objects.filter(key=key).first()
     tries = row.count if row else 0
     if tries >= times:
-        return 60.0
+        return limits.Try(-1, 60.0)
     Tally.objects.update_or_create(key=key, defaults={"count": tries + 1, "ends_at": "2099-01-01T00:00Z"})
-    return 0.0
+    return limits.Try(times - tries - 1, 60.0)
 
 
 def browser_of(email):

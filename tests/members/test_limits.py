@@ -1,5 +1,6 @@
 """Limits: what they let through, alone and under eight processes, and what they say beyond."""
 
+import re
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ from django.db import connection, transaction
 from django.test import Client as Browser
 from django.utils import timezone
 
+from aegir_support.demo import PASSWORD
 from members import limits
 from members.models import Tally
 from members.tasks import forget
@@ -72,18 +74,39 @@ def guess(browser, address, ip="192.0.2.1"):
     return browser.post("/accounts/login/", {"login": address, "password": "wrong"}, REMOTE_ADDR=ip)
 
 
-def test_who_guesses_too_often_is_told_how_long_to_wait_and_keeps_what_was_typed(counting, hal):
-    browser = Browser()
-    for _ in range(10):
-        assert guess(browser, hal.user.email).status_code == 200
-    answer = guess(browser, hal.user.email)
+def right(browser, somebody, **more):
+    return browser.post("/accounts/login/", {"login": somebody.user.email, "password": PASSWORD, **more})
+
+
+def test_who_guesses_too_often_is_told_what_is_closed_until_when_and_what_works_meanwhile(counting, hal, time_machine):
+    time_machine.move_to(timezone.now().replace(hour=16, minute=32, second=30), tick=False)
+    Tally.objects.create(key=limits._key("log-in 1", hal.user.email), count=10, ends_at=after_minutes(9.5))
+    answer = right(Browser(), hal, next="/tickets/?late=1")
     page = answer.content.decode()
     assert answer.status_code == 429
-    assert 590 <= int(answer["Retry-After"]) <= 601
-    assert "we take only so many tries in a while" in page
-    assert "Try again in 10 minutes." in page
-    assert f'value="{hal.user.email}"' in page
-    assert "wrong" not in page
+    assert 560 <= int(answer["Retry-After"]) <= 571
+    assert "Too many tries with this address." in page
+    assert re.search(
+        r"Log-in by password opens again at 16:4[12] UTC \(in 10 minutes\); a passkey works meanwhile\.", page
+    )
+    assert "not blocked" not in page
+    assert "Try again" not in page
+    assert "What you typed" not in page
+    assert 'href="/accounts/login/?next=%2Ftickets%2F%3Flate%3D1"' in page
+    assert PASSWORD not in page
+
+
+def after_minutes(minutes):
+    # The database has its own clock, which no test moves.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp() + %s * interval '1 minute'", [minutes])
+        return cursor.fetchone()[0]
+
+
+def test_what_a_provider_opens_is_named(counting, settings, hal):
+    settings.OIDC_NAME = "Riverbank"
+    page = [guess(Browser(), hal.user.email) for _ in range(11)][-1].content.decode()
+    assert "a passkey works meanwhile, and so does log-in with Riverbank." in page
 
 
 def test_an_address_nobody_has_is_counted_alike(counting, cast):
@@ -91,9 +114,63 @@ def test_an_address_nobody_has_is_counted_alike(counting, cast):
     assert answers == [200] * 10 + [429]
 
 
-def test_one_good_log_in_does_not_clear_the_count_of_a_place(counting, cast):
-    from aegir_support.demo import PASSWORD  # noqa: PLC0415
+HINT = re.compile(r"<p>([^<]*(?:left with this address|last try)[^<]*)</p>")
 
+
+@pytest.mark.parametrize("somebody", [True, False])
+def test_before_the_last_tries_one_is_told_whether_anybody_has_the_address_or_not(counting, hal, somebody):
+    address = hal.user.email if somebody else "nobody@nowhere.example"
+    hints = [HINT.findall(guess(Browser(), address).content.decode()) for _ in range(10)]
+    assert hints[:7] == [[]] * 7
+    closed = r"\d\d:\d\d UTC \(10 minutes\)\."
+    after = f"After that, log-in by password waits until {closed}"
+    assert re.fullmatch(f"2 tries are left with this address. {after}", hints[7][0])
+    assert re.fullmatch(f"One try is left with this address. {after}", hints[8][0])
+    assert hints[9][0].startswith("That was the last try. Log-in by password opens again at ")
+
+
+def test_good_log_ins_lock_nobody_out(counting, hal):
+    assert [right(Browser(), hal).status_code for _ in range(25)] == [302] * 25
+
+
+def test_when_good_ones_counted_too_they_would(counting, hal, monkeypatch):
+    monkeypatch.setattr(limits, "give_back", lambda act, who: None)
+    assert [right(Browser(), hal).status_code for _ in range(11)][-1] == 429
+
+
+def test_a_good_log_in_gives_back_itself_and_nothing_of_what_was_guessed(counting, hal):
+    for _ in range(9):
+        guess(Browser(), hal.user.email)
+    assert right(Browser(), hal).status_code == 302
+    assert guess(Browser(), hal.user.email).status_code == 200
+    assert right(Browser(), hal).status_code == 429
+
+
+def test_whoever_is_in_gives_no_guess_back_for_another(counting, hal, gita):
+    browser = Browser()
+    right(browser, gita)
+    for _ in range(10):
+        assert guess(browser, hal.user.email).status_code == 302  # sent home: nobody looked at the password
+    for _ in range(10):
+        guess(Browser(), hal.user.email)
+    assert guess(Browser(), hal.user.email).status_code == 429
+
+
+def test_saying_who_one_is_locks_nobody_out_of_saying_so(counting, hal):
+    browser = Browser()
+    right(browser, hal)
+    answers = [browser.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code for _ in range(12)]
+    assert answers == [302] * 12
+    wrong = [browser.post("/accounts/reauthenticate/", {"password": "wrong"}) for _ in range(11)]
+    assert [each.status_code for each in wrong] == [200] * 10 + [429]
+    assert "2 tries are left. After that, this page waits until" in wrong[7].content.decode()
+    page = wrong[10].content.decode()
+    assert "Too many tries with your account." in page
+    assert "you stay logged in meanwhile" in page
+    assert 'href="/accounts/reauthenticate/"' in page
+
+
+def test_one_good_log_in_does_not_clear_the_count_of_a_place(counting, cast):
     for number in range(59):
         assert guess(Browser(), f"person{number}@nowhere.example").status_code == 200
     good = {"login": cast.hal.user.email, "password": PASSWORD}
@@ -149,13 +226,13 @@ def test_what_a_request_takes_back_stays_counted():
     limits.count("try", "hal", 1, limits._MINUTES)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
         limits.count("try", "hal", 1, limits._MINUTES)
-    assert limits.count("try", "hal", 1, limits._MINUTES) > 0
+    assert limits.count("try", "hal", 1, limits._MINUTES).is_one_too_many
 
 
 def test_a_window_ends_and_another_begins(db):
-    assert [limits.count("try", "hal", 2, limits._MINUTES) > 0 for _ in range(3)] == [False, False, True]
+    assert [limits.count("try", "hal", 2, limits._MINUTES).left for _ in range(3)] == [1, 0, -1]
     Tally.objects.update(ends_at=timezone.now())
-    assert limits.count("try", "hal", 2, limits._MINUTES) == 0
+    assert limits.count("try", "hal", 2, limits._MINUTES).left == 1
     assert Tally.objects.get().count == 1
 
 
