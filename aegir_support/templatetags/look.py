@@ -377,12 +377,14 @@ def field(
     before: str = "",
     after: str = "",
     hide_label: bool = False,
+    hint_below: bool = False,
     **attributes: object,
 ) -> dict[str, object]:
     """A form field with its label, hint and errors, tied together for those who listen.
 
     `descriptions` maps the values of a choice to a sentence each; `before` and `after` stand in the box's edge, such as
-    a currency; further arguments become attributes of the widget: `rows=6 data_draft_key="reply-41"`.
+    a currency; `hint_below` puts the hint under the box; further arguments become attributes of the widget:
+    `rows=6 data_draft_key="reply-41"`.
     """
     hint = hint or str(bound.help_text)
     described_by = " ".join(
@@ -406,6 +408,7 @@ def field(
         "before": before,
         "after": after,
         "hide_label": hide_label,
+        "hint_below": hint_below,
         "widget": "" if shape == "options" else bound.as_widget(attrs=attrs),
         "options": list(_options(bound, descriptions or {})) if shape == "options" else [],
     }
