@@ -64,13 +64,13 @@ def store(content: File[bytes]) -> StoredFile:
     content.seek(0)
     digest = hashlib.file_digest(cast(Any, content), "sha256").hexdigest()
     file = _row(digest, content)
-    drawing = pictures.draw(cast(BinaryIO, content))
+    drawing, media_type = _drawing(content)
     content.seek(0)
     default_storage.save(file.path, content)
     if drawing:
         default_storage.save(file.shown_path, ContentFile(drawing.shown))
         default_storage.save(file.thumbnail_path, ContentFile(drawing.thumbnail))
-    file.media_type, file.is_kept = drawing.media_type if drawing else _media_type(content), True
+    file.media_type, file.is_kept = media_type, True
     file.width, file.height = (drawing.width, drawing.height) if drawing else (None, None)
     file.save(update_fields=["media_type", "is_kept", "width", "height"])
     return file
@@ -105,6 +105,15 @@ def _row(digest: str, content: File[bytes]) -> StoredFile:
     return StoredFile.objects.get(sha256=digest)
 
 
+def _drawing(content: File[bytes]) -> tuple[pictures.Drawing | None, str]:
+    """The picture that these bytes are, if we draw it, and what they say they are."""
+    try:
+        drawing = pictures.draw(cast(BinaryIO, content))
+    except pictures.TooLarge as error:
+        return None, error.media_type
+    return drawing, drawing.media_type if drawing else _media_type(content)
+
+
 def _media_type(content: File[bytes]) -> str:
     """What the bytes say they are; never the name, never the sender. It names the file and decides nothing else."""
     content.seek(0)
@@ -133,7 +142,9 @@ def clean_name(name: str) -> str:
 
     Bidirectional marks are left out, which make `report` + U+202E + `gnp.exe` look like a picture.
     """
-    flat = one_line(name.replace("\\", "/").rpartition("/")[2])
+    # A browser writes these three so that a name fits into its header (HTML, "multipart/form-data").
+    sent = name.replace("%22", '"').replace("%0D", " ").replace("%0A", " ")
+    flat = one_line(sent.replace("\\", "/").rpartition("/")[2])
     seen = "".join(letter for letter in flat if unicodedata.category(letter) not in {"Cf", "Cc", "Co", "Cn"})
     seen = " ".join(seen.split()).strip(". ")
     stem, dot, ending = seen.rpartition(".")

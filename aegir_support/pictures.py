@@ -39,25 +39,35 @@ class Drawing:
     height: int
 
 
+class TooLarge(Exception):
+    """A picture of `media_type` by its first bytes, with more pixels than we draw."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
+
+
 def draw(file: BinaryIO) -> Drawing | None:
     """The picture in this file without anything that came along with it (EXIF, comments, what follows its end).
 
-    None where the file is no PNG, JPEG, GIF or WebP, is broken, or has too many pixels.
+    None where the file is no PNG, JPEG, GIF or WebP, or is broken. Raises TooLarge.
     """
     try:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd pictures; we draw them or leave them
             return _draw(file)
+    except TooLarge:
+        raise
     except Exception:  # noqa: BLE001 - Pillow's readers raise whatever a broken picture makes them stumble over
         return None
 
 
-def _draw(file: BinaryIO) -> Drawing | None:
+def _draw(file: BinaryIO) -> Drawing:
     file.seek(0)
     picture = Image.open(file, formats=FORMATS)
-    if picture.width * picture.height > _max_pixels(picture):
-        return None
     media_type = MEDIA_TYPES[str(picture.format)]
+    if picture.width * picture.height > _max_pixels(picture):
+        raise TooLarge(media_type)
     # A JPEG can be decoded at a fraction of its size.
     picture.draft("RGB", (SHOWN_PX, SHOWN_PX))
     picture.load()

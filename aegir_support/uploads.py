@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import File
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
 from django.utils.datastructures import MultiValueDict
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -70,7 +71,7 @@ class Limits:
         return cls(files, min(file_mb, ceiling) * MB, min(message_mb, ceiling) * MB)
 
     def broken_by(self, uploads: Sequence[File[bytes]]) -> list[str]:
-        """A sentence for each limit that these files exceed."""
+        """A sentence for each limit that these files exceed, and for each file with nothing in it."""
         sentences = []
         if len(uploads) > self.files:
             sentences.append(
@@ -86,6 +87,11 @@ class Limits:
             % {"name": clean_name(each.name or ""), "size": megabytes(each.size), "most": megabytes(self.file_bytes)}
             for each in uploads
             if each.size > self.file_bytes
+        ]
+        sentences += [
+            _("“%(name)s” is empty: there is nothing in it to send.") % {"name": clean_name(each.name or "")}
+            for each in uploads
+            if not each.size
         ]
         total = sum(each.size for each in uploads)
         if not sentences and total > self.total_bytes:
@@ -133,13 +139,13 @@ class FilesField(forms.Field):
             "data-file-bytes": limits.file_bytes,
             "data-total-bytes": limits.total_bytes,
         }
-        self.help_text = _(
-            "Up to %(n)d files, %(each)s each and %(total)s together. Drop them here, or paste a screenshot."
-        ) % {
+        fits = _("Up to %(n)d files, %(each)s each and %(total)s together.") % {
             "n": limits.files,
             "each": megabytes(limits.file_bytes),
             "total": megabytes(limits.total_bytes),
         }
+        ways = _("Drop them here, or paste a screenshot.")
+        self.help_text = format_html("{} <span data-needs-js hidden>{}</span>", fits, ways)
 
     def clean(self, value: Any) -> list[File[bytes]]:
         uploads: list[File[bytes]] = list(value or [])

@@ -10,22 +10,32 @@
     (sentence, [key, value]) => sentence.replace(`%${key}`, () => value),
     field.dataset[`words${name}`],
   );
-  const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.ceil(bytes / 1000))} kB` : `${Math.ceil(bytes / 1e5) / 10} MB`);
+  // As the server says it (aegir_support/uploads.py).
+  const size = (field, bytes) => {
+    if (bytes < 1000) return words(field, bytes === 1 ? "Byte" : "Bytes", { n: bytes });
+    if (bytes < 1e6) return words(field, "Kilobytes", { n: Math.ceil(bytes / 1000) });
+    return words(field, "Megabytes", { n: Math.ceil(bytes / 1e5) / 10 });
+  };
   const tell = (field, sentence) => { part(field, "told").textContent = sentence; };
 
   // What is chosen ---------------------------------------------------------------------------------------------------
   // An input forgets its files when others are chosen, so each field's files are kept here.
   const chosen = new WeakMap();
   const filesOf = (field) => chosen.get(field) || [];
+  const namesOf = (files) => files.map((file) => file.name).join(", ");
   const same = (one, other) => one.name === other.name && one.size === other.size && one.lastModified === other.lastModified;
 
-  const refusal = (field, files) => {
-    const { files: most, fileBytes, totalBytes } = inputOf(field).dataset;
-    const large = files.find((file) => file.size > Number(fileBytes));
-    if (large) return words(field, "Large", { name: large.name, size: size(large.size), most: size(Number(fileBytes)) });
+  // What is wrong with this file by itself, and why it does not fit beside the others.
+  const fault = (field, file) => {
+    const most = Number(inputOf(field).dataset.fileBytes);
+    if (!file.size) return words(field, "Empty", { name: file.name });
+    return file.size > most ? words(field, "Large", { name: file.name, size: size(field, file.size), most: size(field, most) }) : "";
+  };
+  const misfit = (field, files) => {
+    const { files: most, totalBytes } = inputOf(field).dataset;
     if (files.length > Number(most)) return words(field, "Many", { most });
     const together = files.reduce((sum, file) => sum + file.size, 0);
-    return together > Number(totalBytes) ? words(field, "Together", { most: size(Number(totalBytes)) }) : "";
+    return together > Number(totalBytes) ? words(field, "Together", { most: size(field, Number(totalBytes)) }) : "";
   };
 
   const draw = (field) => {
@@ -36,7 +46,7 @@
       name.textContent = file.name;
       const about = document.createElement("span");
       about.className = "muted small nowrap";
-      about.textContent = size(file.size);
+      about.textContent = size(field, file.size);
       const remove = document.createElement("button");
       remove.type = "button";
       remove.className = "dismiss";
@@ -55,24 +65,31 @@
     inputOf(field).files = transfer.files;
     chosen.set(field, [...files]);
     draw(field);
+    tell(field, files.length ? words(field, "Now", { names: namesOf(files) }) : words(field, "None"));
+  };
+  const refuse = (field, sentence) => {
+    const said = part(field, "refused");
+    said.textContent = sentence;
+    said.hidden = !sentence;
   };
 
   // As many as fit, one after the other, so that one that is too large does not keep the others out.
   const add = (field, files) => {
     const kept = filesOf(field).slice();
-    let refused = "";
+    const sentences = [];
+    const left = new Map(); // the files left out, by the reason
     for (const file of files) {
       if (kept.some((other) => same(file, other))) continue;
-      const sentence = refusal(field, [...kept, file]);
-      if (sentence) refused ||= sentence;
+      const wrong = fault(field, file);
+      const reason = wrong ? "" : misfit(field, [...kept, file]);
+      if (wrong) sentences.push(wrong);
+      else if (reason) left.set(reason, [...(left.get(reason) || []), file]);
       else kept.push(file);
     }
+    for (const [reason, those] of left) sentences.push(`${words(field, "NotTaken", { names: namesOf(those) })} ${reason}`);
     keep(field, kept);
-    const said = part(field, "refused");
-    said.textContent = refused;
-    said.hidden = !refused;
+    refuse(field, sentences.join(" "));
     field.querySelector("[data-choose-again]")?.remove();
-    tell(field, kept.map((file) => file.name).join(", "));
   };
 
   on("change", ({ target }) => {
@@ -86,20 +103,38 @@
     const field = fieldOf(button);
     const place = Number(button.dataset.removeFile);
     keep(field, filesOf(field).filter((_file, index) => index !== place));
-    part(field, "refused").hidden = true;
+    refuse(field, ""); // what it said was about another choice
     const buttons = field.querySelectorAll("[data-remove-file]");
     (buttons[Math.min(place, buttons.length - 1)] || inputOf(field)).focus();
   });
 
   // Dropping and pasting ---------------------------------------------------------------------------------------------
   const carriesFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
+  // Beside every form the files go to the only one in sight.
+  const fieldAt = (target) => {
+    const inSight = [...document.querySelectorAll("[data-files-field]")].filter((field) => field.checkVisibility());
+    return fieldOf(target) || (inSight.length === 1 ? inSight[0] : null);
+  };
+  // Where several or none are in sight, we do not guess.
+  const sayBeside = () => {
+    document.querySelector("[data-beside]")?.remove();
+    const field = document.querySelector("[data-files-field]");
+    const place = document.getElementById("messages");
+    if (!field || !place) return;
+    const said = document.createElement("p");
+    said.className = "field-error";
+    said.dataset.beside = "";
+    said.textContent = words(field, "Beside");
+    place.append(said);
+    said.scrollIntoView({ block: "nearest" });
+  };
   const unmark = () => { for (const form of document.querySelectorAll("form.dropping")) form.classList.remove("dropping"); };
   on("dragover", (event) => {
     if (!carriesFiles(event)) return;
     event.preventDefault(); // a file dropped beside the form would replace the page, and the words with it
     unmark();
-    const field = fieldOf(event.target);
-    event.dataTransfer.dropEffect = field ? "copy" : "none";
+    const field = fieldAt(event.target);
+    event.dataTransfer.dropEffect = "copy"; // else the browser would not tell us of the drop
     if (field) field.closest("form").classList.add("dropping");
   });
   on("dragleave", (event) => { if (!event.relatedTarget) unmark(); });
@@ -107,8 +142,11 @@
     if (!carriesFiles(event)) return;
     event.preventDefault();
     unmark();
-    const field = fieldOf(event.target);
-    if (field) add(field, event.dataTransfer.files);
+    const field = fieldAt(event.target);
+    if (!field) return sayBeside();
+    document.querySelector("[data-beside]")?.remove();
+    add(field, event.dataTransfer.files);
+    if (!fieldOf(event.target)) field.scrollIntoView({ block: "nearest" });
   });
   on("paste", (event) => {
     const files = [...(event.clipboardData?.files || [])];
@@ -121,6 +159,34 @@
       if (!/^image\.\w+$/.test(file.name)) return file;
       return new File([file], `${field.dataset.wordsPasted} ${now}.${file.name.split(".").pop()}`, { type: file.type });
     }));
+  });
+
+  // Files without words ----------------------------------------------------------------------------------------------
+  // The browser's own bubble is gone in a moment, and says no more than that something is missing.
+  const wordless = (area) => document.getElementById(`${area.id}_wordless`);
+  on("invalid", (event) => {
+    const area = event.target;
+    const field = area.matches("textarea") && area.validity.valueMissing && fieldOf(area);
+    if (!field || !filesOf(field).length) return;
+    event.preventDefault();
+    if (!wordless(area)) {
+      const said = document.createElement("p");
+      said.className = "field-error";
+      said.id = `${area.id}_wordless`;
+      said.textContent = words(field, "Wordless");
+      area.before(said);
+      area.setAttribute("aria-describedby", [area.getAttribute("aria-describedby"), said.id].filter(Boolean).join(" "));
+      area.setAttribute("aria-invalid", "true");
+    }
+    if (area.form.querySelector(":invalid") === area) area.focus();
+  }, true);
+  on("input", ({ target }) => {
+    if (!target.id || !wordless(target)) return;
+    const others = (target.getAttribute("aria-describedby") || "").split(" ").filter((id) => id !== `${target.id}_wordless`);
+    wordless(target).remove();
+    target.toggleAttribute("aria-describedby", Boolean(others.length));
+    if (others.length) target.setAttribute("aria-describedby", others.join(" "));
+    target.removeAttribute("aria-invalid");
   });
 
   // Sending ----------------------------------------------------------------------------------------------------------

@@ -71,12 +71,68 @@ def test_files_chosen_dropped_and_pasted_add_up_and_can_be_taken_out(form):
 
 
 def test_what_does_not_fit_is_said_before_it_is_sent(form, working):
+    assert form.get_by_text("Drop them here, or paste a screenshot.").is_visible()
     choose(form, payload("fits.txt"), payload("large.bin", bytes(20_000_001)))
     assert chosen(form) == ["fits.txt"]
     assert form.get_by_role("alert").inner_text() == "large.bin is too large: 20.1 MB, and at most 20 MB fit."
-    choose(form, *[payload(f"{n}.txt") for n in range(12)])
+    choose(form, *[payload(f"{n}.txt") for n in range(11)])
     assert len(chosen(form)) == 10
-    assert form.get_by_role("alert").inner_text() == "One message takes at most 10 files."
+    alert, told = form.get_by_role("alert"), form.locator("[data-told]")
+    assert alert.inner_text() == "Not taken: 9.txt, 10.txt. One message takes at most 10 files."
+    assert told.inner_text() == "Chosen: fits.txt, " + ", ".join(f"{n}.txt" for n in range(9))
+    form.get_by_role("button", name="Remove 0.txt").click()
+    assert not alert.is_visible()
+    assert told.inner_text() == "Chosen: fits.txt, " + ", ".join(f"{n}.txt" for n in range(1, 9))
+
+
+def test_what_is_too_much_together_is_named_and_the_next_question_keeps_its_distance(form, working):
+    Tier.objects.filter(pk=working.tier_id).update(file_mb=1, message_mb=1)
+    form.page.reload()
+    give(form, "drop", [["a.bin", "", "x"]])
+    choose(form, payload("b.bin", bytes(999_999)), payload("c.bin", bytes(2)), payload("empty.txt", b""))
+    said = "Not taken: c.bin. Together the files of one message may be 1 MB."
+    alert = form.get_by_role("alert")
+    assert alert.inner_text() == f"empty.txt is empty: there is nothing in it to send. {said}"
+    assert form.locator("[data-chosen] .muted").all_inner_texts() == ["1 byte", "1000 kB"]
+    assert alert.evaluate("line => getComputedStyle(line).marginBottom") == "20px"
+    for name in ["a.bin", "b.bin"]:
+        form.get_by_role("button", name=f"Remove {name}").click()
+    assert form.locator("[data-told]").inner_text() == "No file is chosen."
+
+
+def test_dropped_beside_the_only_form_a_file_goes_to_it(form):
+    give(form.page, "drop", [["beside.txt", "text/plain", "words"]], where="h1")
+    assert chosen(form) == ["beside.txt"]
+    assert not form.page.locator("[data-beside]").count()
+
+
+def test_dropped_beside_several_forms_a_file_goes_nowhere_and_that_is_said(form):
+    form.evaluate("form => form.after(form.cloneNode(true))")
+    give(form.page, "drop", [["beside.txt", "text/plain", "words"]], where="h1")
+    assert form.page.locator("[data-chosen] bdi").count() == 0
+    said = "Nothing was taken: drop the files on the form that they belong to."
+    assert form.page.locator("#messages").inner_text() == said
+
+
+def test_files_without_words_are_asked_for_some_beside_the_box(form):
+    choose(form, payload("one.txt"))
+    form.get_by_role("button", name="Send to").click()
+    said = form.get_by_text("Say in a few words what the files are.")
+    assert said.is_visible()
+    box = form.locator("textarea")
+    assert box.evaluate("box => document.activeElement === box")
+    assert said.get_attribute("id") in box.get_attribute("aria-describedby").split()
+    box.press_sequentially("S")
+    assert said.count() == 0
+    send(form)
+    assert Attachment.objects.get().name == "one.txt"
+
+
+def test_a_quotation_mark_in_a_name_arrives_as_one(form):
+    choose(form, payload('the "new" one.log'))
+    form.locator("textarea").fill("See there.")
+    send(form)
+    assert Attachment.objects.get().name == 'the "new" one.log'
 
 
 def test_the_servers_answer_comes_back_with_words_and_files(form, working):
@@ -138,6 +194,8 @@ def test_it_works_without_a_script(open_as, working, hal):  # noqa: F811
     page = open_as(hal, javascript=False)
     page.goto(f"/tickets/{working.number}/")
     form = page.locator(f'form[action="/tickets/{working.number}/reply/"]')
+    assert form.get_by_text("Up to 10 files").is_visible()
+    assert not form.get_by_text("Drop them here").is_visible()
     form.locator("textarea").fill("See there.")
     choose(form, payload("error.png", picture()), payload("two.txt"))
     form.get_by_role("button", name="Send to").click()
