@@ -1,5 +1,7 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -69,12 +71,35 @@ class FailedFilter(admin.SimpleListFilter):
         return queryset.failed() if self.value() == "badly" else queryset
 
 
+class JobFilter(admin.SimpleListFilter):
+    title = _("job")
+    parameter_name = "job"
+
+    def lookups(self, request: HttpRequest, model_admin: "JobRunAdmin") -> list[tuple[str, str]]:  # type: ignore[override]
+        return list(jobs.periodic().items())
+
+    def queryset(self, request: HttpRequest, queryset: JobRunQuerySet) -> JobRunQuerySet:  # type: ignore[override]
+        return queryset.of(job) if (job := self.value()) else queryset
+
+
 @admin.register(JobRun)
 class JobRunAdmin(admin.ModelAdmin[JobRun]):
     """What ran when and how long, and above it how each job fares. To look at only."""
 
-    list_display = ["job", "slot", "ran_at", "seconds", "runs", "failures", "error"]
-    list_filter = [FailedFilter, "job"]
+    list_display = ["name", "last_ran", "took", "runs", "failures", "error"]
+    list_filter = [FailedFilter, JobFilter]
+
+    @admin.display(description=_("job"), ordering="job")
+    def name(self, run: JobRun) -> str:
+        return jobs.plain_name(run.job)
+
+    @admin.display(description=_("last ran"), ordering="ran_at")
+    def last_ran(self, run: JobRun) -> str:
+        return date_format(timezone.localtime(run.ran_at), "j M Y, H:i")
+
+    @admin.display(description=_("took"), ordering="seconds")
+    def took(self, run: JobRun) -> str:
+        return jobs.took_in_words(run.seconds)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         facts = {"records": jobs.records(), "raised": Alarm.objects.filter(is_raised=True)}

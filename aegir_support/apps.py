@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 class AegirSupportConfig(AppConfig):
     name = "aegir_support"
+    verbose_name = _("Running it")
 
     def ready(self) -> None:
         from . import mail, outbox  # noqa: PLC0415 - models can be imported only once the apps are ready

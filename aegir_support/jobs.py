@@ -13,10 +13,14 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 import structlog
+from celery.schedules import crontab
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Sum
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from . import invariants
 from .models import JobRun
@@ -35,6 +39,34 @@ class Finding(Exception):
 def periodic() -> dict[str, str]:
     """What the clock starts, by the name of the task: its name in the schedule."""
     return {entry["task"]: name for name, entry in settings.CELERY_BEAT_SCHEDULE.items()}
+
+
+def plain_name(job: str) -> str:
+    """What the schedule calls a task; of one that is no longer in it, the name of the task."""
+    return periodic().get(job, job)
+
+
+def due_in_words(schedule: timedelta | crontab) -> str:
+    """ "every 10 seconds", "each night at 03:20 UTC": when the clock starts a job."""
+    if isinstance(schedule, timedelta):
+        seconds = int(schedule.total_seconds())
+        return ngettext("every second", "every %(n)d seconds", seconds) % {"n": seconds}
+    # The stubs do not know these two sets.
+    hours, minutes = sorted(schedule.hour), sorted(schedule.minute)  # type: ignore[attr-defined]
+    if len(minutes) == 60:
+        return _("every minute")
+    if len(hours) == 24:
+        return _("each hour at minute %(minutes)s") % {"minutes": ", ".join(map(str, minutes))}
+    clock = ", ".join(f"{hour:02}:{minute:02}" for hour in hours for minute in minutes)
+    at_night = _("each night at %(clock)s UTC") if max(hours) < 6 else _("each day at %(clock)s UTC")
+    return at_night % {"clock": clock}
+
+
+def took_in_words(seconds: float) -> str:
+    """ "14 ms" below a second, "2.5 s" from there on."""
+    if seconds < 1:
+        return _("%(n)d ms") % {"n": round(seconds * 1000)}
+    return _("%(n)s s") % {"n": number_format(round(seconds, 1), 1)}
 
 
 @contextmanager
@@ -126,20 +158,26 @@ class Record:
 
     job: str
     name: str
+    due: str
     last_success: JobRun | None
     last_failure: JobRun | None
     failures_in_a_day: int
 
+    @property
+    def took(self) -> str:
+        return took_in_words(self.last_success.seconds) if self.last_success else ""
+
 
 def records() -> list[Record]:
     """How each periodic job fares, in the order of the schedule."""
-    return [_record(job, name) for job, name in periodic().items()]
+    schedule = settings.CELERY_BEAT_SCHEDULE.items()
+    return [_record(entry["task"], name, due_in_words(entry["schedule"])) for name, entry in schedule]
 
 
-def _record(job: str, name: str) -> Record:
+def _record(job: str, name: str, due: str) -> Record:
     runs = JobRun.objects.of(job).order_by("-slot")
     failures = runs.failed().filter(slot__gt=timezone.now() - timedelta(days=1)).aggregate(n=Sum("failures"))["n"]
-    return Record(job, name, runs.went_well().first(), runs.failed().first(), failures or 0)
+    return Record(job, name, due, runs.went_well().first(), runs.failed().first(), failures or 0)
 
 
 def forget() -> int:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from celery.schedules import crontab
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -412,3 +413,31 @@ def test_no_watchdog_in_tests_unless_asked(settings):
     watchdog.start()
     assert watchdog._State.thread is None
     assert json.dumps(settings.WATCHDOG_SECONDS) == "0"
+
+
+@pytest.mark.django_db
+def test_the_runs_are_told_in_plain_names(browse, finn):
+    now = timezone.now()
+    JobRun.objects.create(job=SWEEP, slot=now, ran_at=now, seconds=0.0141)
+    JobRun.objects.create(job="gone.tasks.job", slot=now, ran_at=now, seconds=2.46)
+    page = browse(finn).get("/admin/aegir_support/jobrun/").content.decode()
+    for there in ["Running it", "14 ms", "2.5 s", "gone.tasks.job", "each night at 03:20 UTC", "every 10 seconds"]:
+        assert there in page
+    assert ">tickets.tasks.sweep<" not in page
+    assert ">sweep the queue<" in page
+    found = browse(finn).get("/admin/aegir_support/jobrun/", {"job": SWEEP}).context["cl"].queryset
+    assert [run.job for run in found] == [SWEEP]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        (timedelta(seconds=30), "every 30 seconds"),
+        (crontab(), "every minute"),
+        (crontab(minute="50"), "each hour at minute 50"),
+        (crontab(hour="3", minute="20"), "each night at 03:20 UTC"),
+        (crontab(hour="14", minute="5"), "each day at 14:05 UTC"),
+    ],
+)
+def test_a_job_says_when_it_is_due(schedule, told):
+    assert jobs.due_in_words(schedule) == told
