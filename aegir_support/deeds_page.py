@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.apps import apps
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
 from django.utils import formats, timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
@@ -28,12 +29,54 @@ from members.access import signed_in
 from members.models import Member, Representative, User
 from tickets.models import Attachment, Ticket
 
-from .deeds import recorded_tables
+from .deeds import FAILURES, recorded_tables
+from .deeds_words import what_in_words
 from .models import Deed
 
 SIZE = 50
 # A name that fits more people than this finds none of them, rather than some.
 MOST_PEOPLE = 200
+# What those who read the page know by name. The rest is on record as well, and a link leads to it.
+OFFERED = [
+    "tickets_ticket",
+    "tickets_offer",
+    "tickets_message",
+    "tickets_attachment",
+    "aegir_support_storedfile",
+    "billing_client",
+    "billing_contact",
+    "billing_invitation",
+    "billing_subscription",
+    "billing_grant",
+    "billing_charge",
+    "billing_server",
+    "members_user",
+    "members_member",
+    "members_representative",
+    "members_duty",
+    "mfa_authenticator",
+    "referrals_partner",
+]
+# Columns that only the program reads.
+TECHNICAL = {
+    "id",
+    "number",
+    "key",
+    "html",
+    "data",
+    "extra_data",
+    "sha256",
+    "type",
+    "session_epoch",
+    "filing_key",
+    "news_at",
+    "last_used_at",
+    "position",
+    "is_kept",
+    "seen_at",
+    "wanted_at",
+    "asked_at",
+}
 # So many keys may be given out while one statement still writes under the time at which it began.
 OUT_OF_ORDER = 10_000
 
@@ -53,18 +96,25 @@ def deeds(request: HttpRequest) -> HttpResponse:
     return render(request, "deeds/deeds.html", facts, status=200 if search.is_valid() else 422)
 
 
-def _things() -> list[tuple[str, str]]:
+def _things(asked: str) -> list[tuple[str, str]]:
+    """What the list offers, and what a link asked for."""
     models = _models()
-    tables = [table for table in recorded_tables() if table in models]
-    return sorted(((table, _name_of(models[table])) for table in tables), key=lambda each: each[1])
+    tables = set(OFFERED) | ({asked} & models.keys() & set(recorded_tables()))
+    return sorted(((table, _thing_in_words(models[table])) for table in tables), key=lambda each: each[1])
 
 
 def _models() -> dict[str, type[Model]]:
     return {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
 
 
-def _name_of(model: type[Model]) -> str:
-    return capfirst(str(model._meta.verbose_name))
+def _thing_in_words(model: type[Model]) -> str:
+    return _("Second factor") if model is Authenticator else capfirst(str(model._meta.verbose_name))
+
+
+def _kind_in_words(kind: str) -> str:
+    # To whoever may see everything nothing is another's: there was nothing.
+    in_vain = _("asked for what is not there, or not theirs")
+    return in_vain if kind == Deed.Kind.NOT_THEIRS else str(dict(Deed.Kind.choices).get(kind, kind))
 
 
 class Search(forms.Form):
@@ -76,7 +126,10 @@ class Search(forms.Form):
     kind = forms.ChoiceField(label=gettext_lazy("Did what"), required=False)
     thing = forms.ChoiceField(label=gettext_lazy("With what"), required=False)
     key = forms.CharField(
-        label=gettext_lazy("Its number"), required=False, max_length=64, help_text=gettext_lazy("Such as 1043.")
+        label=gettext_lazy("Its number"),
+        required=False,
+        max_length=64,
+        help_text=gettext_lazy("Such as 1043. Alone it means the ticket."),
     )
     since = forms.DateField(
         label=gettext_lazy("From day"), required=False, widget=forms.DateInput(attrs={"type": "date"})
@@ -85,14 +138,19 @@ class Search(forms.Form):
         label=gettext_lazy("To day"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
     place = forms.GenericIPAddressField(label=gettext_lazy("From address"), required=False)
-    request = forms.CharField(label=gettext_lazy("Request"), required=False, max_length=64)
+    request = forms.CharField(
+        label=gettext_lazy("Request"),
+        required=False,
+        max_length=64,
+        help_text=gettext_lazy("The code an error page or the log shows."),
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         anything = [("", _("Anything"))]
-        kinds = [(value, capfirst(str(label))) for value, label in Deed.Kind.choices]
+        kinds = [(value, capfirst(_kind_in_words(value))) for value in Deed.Kind.values]
         self.fields["kind"].choices = anything + kinds  # type: ignore[attr-defined]
-        self.fields["thing"].choices = anything + _things()  # type: ignore[attr-defined]
+        self.fields["thing"].choices = anything + _things(self.data.get("thing", ""))  # type: ignore[attr-defined]
 
     def clean_key(self) -> str:
         return str(self.cleaned_data["key"]).strip().removeprefix("#")
@@ -102,7 +160,7 @@ class Search(forms.Form):
         if facts.get("since") and facts.get("until") and facts["until"] < facts["since"]:
             raise ValidationError({"until": _("The last day is before the first.")})
         if facts.get("key") and not facts.get("thing") and "thing" not in self.errors:
-            raise ValidationError({"thing": _("Say what has this number.")})
+            facts["thing"] = Ticket._meta.db_table
         return facts
 
     def found(self) -> QuerySet[Deed]:
@@ -175,6 +233,10 @@ class Change:
     hidden: bool = False
     is_choice: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        return not self.hidden and {self.before, self.after} <= {"", "–"}
+
 
 @dataclass(frozen=True)
 class Told:
@@ -185,6 +247,7 @@ class Told:
     thing: str
     query: str
     changes: list[Change]
+    asked: str = ""
 
     @property
     def gist(self) -> Change | None:
@@ -199,7 +262,17 @@ class Group:
     first: Deed
     who: str
     what: str
-    deeds: list[Told] = field(default_factory=list)
+    deeds: list[Told]
+    times: int = 1
+
+    @property
+    def is_in_vain(self) -> bool:
+        return all(told.deed.kind in FAILURES for told in self.deeds)
+
+    def goes_on(self, other: Group) -> bool:
+        """The other tried in vain as well: same person, same place."""
+        same = (self.first.who, self.first.from_where) == (other.first.who, other.first.from_where)
+        return same and self.is_in_vain and other.is_in_vain
 
 
 @dataclass(frozen=True)
@@ -224,21 +297,18 @@ class Page:
 
 def _groups(rows: list[Deed]) -> list[Group]:
     words = Words(rows)
-    groups = []
+    groups: list[Group] = []
     for _key, some in groupby(rows, key=lambda deed: (deed.request_id or deed.pk, deed.who, deed.what)):
         together = list(some)
         first = together[0]
-        groups.append(
-            Group(first, words.who(first), what_in_words(first.what), [words.tell(each) for each in together])
-        )
+        failed = any(each.kind in FAILURES for each in together)
+        what = _("tried in vain") if failed else what_in_words(first.what)
+        group = Group(first, words.who(first), what, [words.tell(each) for each in together])
+        if groups and groups[-1].goes_on(group):
+            last = groups.pop()
+            group = replace(last, deeds=last.deeds + group.deeds, times=last.times + 1)
+        groups.append(group)
     return groups
-
-
-def what_in_words(what: str) -> str:
-    """ "tickets:refuse_offer" → "refuse offer"; "tickets.tasks.sweep" → "sweep"; a command stays as it is typed."""
-    if what.startswith("manage.py"):
-        return what
-    return re.split(r"[:.]", what)[-1].replace("_", " ")
 
 
 class Words:
@@ -258,24 +328,50 @@ class Words:
         return _("Somebody not logged in") if deed.from_where else _("The system")
 
     def tell(self, deed: Deed) -> Told:
+        if deed.kind in {Deed.Kind.NOT_THEIRS, Deed.Kind.REFUSED}:
+            return Told(deed, _kind_in_words(deed.kind), *self._asked_for(deed))
         thing = self._thing(deed)
         query = urlencode({"thing": deed.about, "key": deed.about_pk}) if thing and deed.about_pk else ""
-        return Told(deed, deed.get_kind_display(), thing, query, self._changes(deed))
+        used = deed.about == Authenticator._meta.db_table and "last_used_at" in (deed.changes or {})
+        verb = _("used") if used and deed.kind == Deed.Kind.CHANGED else _kind_in_words(deed.kind)
+        return Told(deed, verb, thing, query, self._changes(deed))
+
+    def _asked_for(self, deed: Deed) -> tuple[str, str, list[Change], str]:
+        """The thing, its own deeds, no changes, and the address as far as the record holds it."""
+        named = {name: value for name, value in (deed.changes or {}).items() if name != "method"}
+        try:
+            address = reverse(deed.what, kwargs=named)
+        except NoReverseMatch:
+            address = what_in_words(deed.what)
+        asked = f"{(deed.changes or {}).get('method', '')} {address}".strip()
+        if "number" not in named:
+            return "", "", [], asked
+        query = urlencode({"thing": Ticket._meta.db_table, "key": named["number"]})
+        return _("ticket %(number)s") % {"number": named["number"]}, query, [], asked
 
     def _thing(self, deed: Deed) -> str:
         model = self.models.get(deed.about)
         name = str(model._meta.verbose_name) if model else deed.about
         if not deed.about_pk:
             return name
+        if model is Authenticator:
+            return self._second_factor(deed)
         if model in _NAMED:
             return f"{name} {self._name(model, int(deed.about_pk))}"
         ticket = self.tickets.get((deed.about, deed.about_pk))
         of = _(" of ticket #%(number)s") % {"number": ticket} if ticket else ""
         return f"{name} #{deed.about_pk}{of}"
 
+    def _second_factor(self, deed: Deed) -> str:
+        said = next((value for value in (deed.changes or {}).get("type") or [] if value), None)
+        kinds = {"totp": _("authenticator app"), "recovery_codes": _("recovery codes"), "webauthn": _("passkey")}
+        return kinds.get(said or self.names[Authenticator].get(int(deed.about_pk), ""), _("second factor"))
+
     def _changes(self, deed: Deed) -> list[Change]:
         columns = self.columns.get(deed.about, {})
-        return [self._change(columns.get(name), name, values) for name, values in (deed.changes or {}).items()]
+        values = {name: value for name, value in (deed.changes or {}).items() if name not in TECHNICAL}
+        changes = [self._change(columns.get(name), name, value) for name, value in values.items()]
+        return [change for change in changes if not change.is_empty]
 
     def _change(self, column: Field[Any, Any] | None, name: str, values: Any) -> Change:
         label = capfirst(str(column.verbose_name)) if column else capfirst(name.replace("_", " "))
@@ -314,7 +410,7 @@ class Words:
         return str(name) if name else f"{model._meta.verbose_name} #{pk}"
 
     def _names(self, deeds: list[Deed]) -> dict[type[Model], dict[int, str]]:
-        asked: dict[type[Model], set[int]] = {model: set() for model in _NAMED}
+        asked: dict[type[Model], set[int]] = {model: set() for model in [*_NAMED, Authenticator]}
         for deed in deeds:
             asked[User].update([deed.who] if deed.who else [])
             model = self.models.get(deed.about)
@@ -343,5 +439,5 @@ _NAMED: dict[type[Model], str] = {User: "name", Member: "name", Client: "name", 
 
 
 def _fetch(model: type[Model], keys: set[int]) -> dict[int, str]:
-    rows = model._default_manager.filter(pk__in=keys).values_list("pk", _NAMED[model]) if keys else []
+    rows = model._default_manager.filter(pk__in=keys).values_list("pk", _NAMED.get(model, "type")) if keys else []
     return dict(rows)
