@@ -18,7 +18,7 @@ from tickets.models import Message, Offer, Ticket
 
 # How many texts go through each field: a sample, or as many as fit into minutes.
 REACH = pytest.mark.parametrize(
-    "most", [pytest.param(2, id="some"), pytest.param(40, id="many", marks=pytest.mark.long)]
+    "most", [pytest.param(2, id="some"), pytest.param(8, id="many", marks=pytest.mark.long)]
 )
 # Some of what there is to type into, so that a form that is no longer found is missed.
 TYPED = {"subject", "description", "body", "reason", "name", "email", "until", "login", "password"}
@@ -51,10 +51,10 @@ def forms_by_role(everybody, scene, *, admin):
 @pytest.mark.parametrize("admin", [False, True], ids=["site", "admin"])
 def test_no_text_in_any_field_makes_the_site_fail(everybody, scene, admin, most):
     there = forms_by_role(everybody, scene, admin=admin)
-    fields = [
-        (role, form, each) for role, form in there for each in form.fields if each.is_typed or each.kind == "hidden"
-    ]
-    fields = sample(fields, 60 if most < 10 else 1_000, "fields")
+    fields = [(role, form, each) for role, form in there for each in form.fields if each.is_typed or is_hidden(each)]
+    typed = {each.name.split("-")[-1] for _role, _form, each in fields if each.is_typed}
+    assert typed >= ({"name", "email", "hostname"} if admin else TYPED), "a form is not looked at"
+    fields = sample(fields, 30 if most < 5 else 400, "fields")
     failed, tries = [], 0
     for role, form, each in fields:
         for attack in sample(kept_here(), most, f"{form.action}{each.name}"):
@@ -62,7 +62,7 @@ def test_no_text_in_any_field_makes_the_site_fail(everybody, scene, admin, most)
             tries += 1
             failed += [(role, form.action, each.name, attack, status)] if status >= 500 else []
     assert failed == []
-    assert tries >= 3 * 20
+    assert tries >= 2 * 25
 
 
 def answer(browser, form, facts):
