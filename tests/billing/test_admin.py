@@ -36,7 +36,9 @@ def form_of(tier, *, severities=SEVERITIES, **facts):
     promises = list(tier.promises.filter(severity__in=severities)) if tier.pk else []
     form = {
         **{name: getattr(tier, name) for name in ["code", "version", "name", "summary", "price_basis", "channels"]},
-        **{name: getattr(tier, name) for name in ["contacts", "position"]},
+        **{
+            name: getattr(tier, name) for name in ["contacts", "position", "files_per_message", "file_mb", "message_mb"]
+        },
         "tickets_per_cpu": "" if tier.tickets_per_cpu is None else tier.tickets_per_cpu,
         "on_sale": "on" if tier.on_sale else "",
         "promises-TOTAL_FORMS": 4,

@@ -281,6 +281,7 @@ INVITE = (
 BROKEN = {
     "tier_version_once": "UPDATE billing_tier SET code = 'basic', on_sale = false WHERE code = 'standard'",
     "tier_one_version_on_sale": "UPDATE billing_tier SET code = 'basic', version = 2 WHERE code = 'standard'",
+    "tier_message_holds_its_largest_file": "UPDATE billing_tier SET message_mb = file_mb - 1",
     "promise_one_per_severity": "UPDATE billing_promise SET severity = 1",
     "promise_takes_some_time": "UPDATE billing_promise SET amount = 0",
     "promise_unit_is_known": "UPDATE billing_promise SET unit = 'w'",
