@@ -14,9 +14,9 @@ def at_once(*acts):
     gate = threading.Barrier(len(acts))
 
     def run(act):
-        connection.ensure_connection()
-        gate.wait(20)
         try:
+            connection.ensure_connection()
+            gate.wait(20)
             return act()
         except Exception as error:  # noqa: BLE001 (a loser's exception is a result)
             return error
