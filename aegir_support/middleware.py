@@ -15,15 +15,17 @@ from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db import Error as DatabaseError
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
+from django.urls import reverse
 from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from . import deeds, logs, metrics
-from .views import health, is_outage, ready, unavailable
+from .views import health, is_outage, overtaken, ready, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +91,25 @@ class OutageMiddleware:
             return None
         log.error("database away or too busy", route=logs.route(request), error=str(exception).strip())
         return unavailable()
+
+
+class OvertakenMiddleware:
+    """Answer 409 where the admin was about to save what somebody else had saved a moment before.
+
+    Its forms look before they write, and do not lock. Elsewhere an action does, and such an error is a fault of ours.
+    """
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, IntegrityError) or not request.path.startswith(reverse("admin:index")):
+            return None
+        log.warning("overtaken in the admin", route=logs.route(request), error=str(exception).strip())
+        return overtaken()
 
 
 class PrivateMiddleware:

@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "aegir_support.middleware.PrivateMiddleware",
     "aegir_support.middleware.OutageMiddleware",
+    "aegir_support.middleware.OvertakenMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -156,6 +156,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return unavailable() if error is not None and is_outage(error) else _error_page(500)
 
 
+def overtaken() -> HttpResponse:
+    """Somebody else saved the same a moment before. Nothing was saved here."""
+    return _error_page(409)
+
+
 def unavailable() -> HttpResponse:
     """The same request may succeed in five seconds.
 

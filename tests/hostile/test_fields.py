@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from aegir_support import text
 from aegir_support.fields import LineField
-from billing.models import Invitation
+from billing.models import Invitation, Tier
 from tests.hostile import pages
 from tests.hostile.payloads import everything, kept_here, sample
 from tests.test_access import ROLES, browsers, example, table
@@ -78,6 +78,16 @@ def is_hidden(field):
     return field.kind == "hidden" and field.name != "csrfmiddlewaretoken"
 
 
+def test_an_admin_who_was_overtaken_is_told_so(everybody, scene):
+    """A form of four promises that claims to know of none, as one drawn before somebody else saved them."""
+    tier = Tier.objects.filter(promises__isnull=False, subscriptions=None).first()
+    address = f"/admin/billing/tier/{tier.pk}/change/"
+    page = pages.Reader(everybody["finn"].get(address).content.decode(), address)
+    form = next(form for form in page.forms if any(each.name == "promises-INITIAL_FORMS" for each in form.fields))
+    assert answer(everybody["finn"], form, {"promises-INITIAL_FORMS": "0"}) == 409
+    assert tier.promises.count() == 4
+
+
 # What is kept
 
 
@@ -86,15 +96,15 @@ class Heading(HTMLParser):
 
     def __init__(self, page):
         super().__init__(convert_charrefs=True)
-        self.words, self._inside = "", False
+        self.words, self._inside, self._read = "", False, False
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
-        self._inside = self._inside or tag == "h1"
+        self._inside = self._inside or (tag == "h1" and not self._read)
 
     def handle_endtag(self, tag):
         if tag == "h1":
-            self._inside = False
+            self._inside, self._read = False, True
 
     def handle_data(self, data):
         if self._inside:
