@@ -15,10 +15,10 @@ from django.db import connection
 from django.utils import timezone
 
 from aegir_support import mail
+from aegir_support.invariants import broken
 from aegir_support.models import Outbox
 from tests.faults.programs import CONCURRENCY, Person, kill_children, wait_for
 from tests.races.acting import ends_in
-from tests.races.judge import broken
 from tickets.models import Offer, Ticket
 
 WORDS = {"subject": "Verify fails", "description": "It ends with an error.", "severity": 3, "channel": "portal"}

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from aegir_support.invariants import broken
 from billing.models import Charge, Grant
 from members.models import Queue
 from tests.races.acting import DONE, LOST, Actions, Pages, attempt, ends_in, half_is_gone
-from tests.races.judge import broken
 from tests.races.together import (
     at_once,
     pause_before,

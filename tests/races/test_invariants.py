@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection, transaction
 
+from aegir_support.invariants import broken, invariants
 from tests.files.samples import kept
-from tests.races.judge import broken, invariants
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout
 

@@ -12,10 +12,10 @@ import time_machine
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from aegir_support.invariants import broken
 from members.actions import come_back, go_away, join_at_the_end
 from members.models import Member, Queue
 from tests.races.acting import half_is_gone
-from tests.races.judge import broken
 from tests.races.together import at_once, pause_before, without_trigger
 from tests.tickets.filing import file, offer_of
 from tickets import actions, handout

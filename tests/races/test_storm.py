@@ -11,11 +11,11 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
+from aegir_support.invariants import broken
 from billing.models import Grant
 from tests.races.acting import DONE, LOST
 from tests.races.crowd import TICKETS
 from tests.races.elsewhere import environment, here
-from tests.races.judge import broken
 from tests.races.storm import START
 from tests.races.together import without_constraint, without_trigger
 from tests.tickets.filing import file
