@@ -1,4 +1,4 @@
-"""What each address does, in words for the record of deeds."""
+"""What each address does and each kind of deed is called, in words for the record of deeds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from . import jobs
+from .models import Deed
 
 PHRASES = {
     "landing": gettext_lazy("opened the front page"),
@@ -124,3 +125,9 @@ def _of_set_up(what: str) -> str:
         return _("worked in the set-up")
     words = {"thing": model._meta.verbose_name, "things": model._meta.verbose_name_plural}
     return str(_IN_SET_UP[act]) % words
+
+
+def kind_in_words(kind: str) -> str:
+    # To whoever may see everything nothing is another's: there was nothing.
+    in_vain = _("asked for what is not there, or not theirs")
+    return in_vain if kind == Deed.Kind.NOT_THEIRS else str(dict(Deed.Kind.choices).get(kind, kind))

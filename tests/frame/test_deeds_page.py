@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.urls import URLResolver, get_resolver, reverse
 
 from aegir_support import deeds
-from aegir_support.deeds_page import OFFERED
+from aegir_support.deeds_search import OFFERED
 from aegir_support.deeds_words import PHRASES, what_in_words
 from aegir_support.models import Deed
 from members.models import Member
@@ -138,7 +138,7 @@ def test_one_attempt_after_the_other_is_one_card(browse, chloe, cleo, ana):
     for number in [97, 98, 99]:
         browse(cleo).get(f"/tickets/{number}/")
     browse(ana).get("/tickets/99/")
-    groups = browse(chloe).get(PAGE, {"kind": "not_theirs"}).context["page"].groups
+    groups = browse(chloe).get(PAGE, {"kind": "not_theirs"}).context["groups"]
     assert [group.times for group in groups] == [1, 3]
     assert "tried in vain · 3 times" in words(browse(chloe).get(PAGE, {"kind": "not_theirs"}))
 
@@ -237,9 +237,10 @@ def test_an_older_page_goes_on_where_the_last_one_ended(browse, chloe, lima):
         Member.objects.filter(pk=lima.pk).update(country=f"{number:02}")
     browser = browse(chloe)
     asked = {"thing": "members_member", "key": lima.pk, "kind": "changed"}
-    first = browser.get(PAGE, asked).context["page"]
-    second = browser.get(PAGE + first.older).context["page"]
-    shown = [told.deed.pk for page in [first, second] for group in page.groups for told in group.deeds]
+    newest = browser.get(PAGE, asked)
+    older = browser.get(PAGE + newest.context["page"].older)
+    second = older.context["page"]
+    shown = [told.deed.pk for page in [newest, older] for group in page.context["groups"] for told in group.deeds]
     assert shown == sorted(shown, reverse=True)
     assert len(set(shown)) == 60
     assert (second.older, bool(second.newest)) == ("", True)
@@ -252,7 +253,7 @@ def test_one_row_costs_as_much_as_three(browse, chloe, lima, veldwerk, boreal):
     Member.objects.filter(pk=lima.pk).update(country="NO")
     one = queries(browser, where)
     Member.objects.update(country="SE")
-    assert len(browser.get(where).context["page"].groups) >= 3
+    assert len(browser.get(where).context["groups"]) >= 3
     assert queries(browser, where) == one
 
 

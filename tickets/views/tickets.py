@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from aegir_support import text
 from aegir_support.calendars import NeverOpen
+from aegir_support.paging import Page
 from billing.entitlements import ChannelNotIncluded, Entitlement, NothingLeft, entitlement
 from billing.models import Contact, Promise, Severity, contact_of
 from members.access import signed_in
@@ -37,13 +38,13 @@ from ..forms import (
 )
 from ..models import Ticket
 from ..page import TicketPage
-from ..paging import Page
 from ..sla import SEVERITY_MEANINGS, NothingPromised, promises_by_severity
 from ..steps import NotNow, NotYours
 from .answers import conflict, go_on
 
 log = structlog.get_logger()
 
+PAGE_SIZE = 25
 FILTERS = {
     "open": Ticket.objects.unsettled,
     "unassigned": Ticket.objects.unassigned,
@@ -67,7 +68,8 @@ def ticket_list(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     chosen = request.GET.get("show", "open")
     chosen = chosen if chosen in FILTERS else "open"
-    page = Page.of(FILTERS[chosen]().visible_to(user).for_list(), request.GET)
+    tickets = FILTERS[chosen]().visible_to(user).for_list()
+    page = Page.of(tickets, request.GET, by=["news_at", "number"], size=PAGE_SIZE)
     contact = contact_of(user)
     return render(request, "tickets/ticket_list.html", {"page": page, "chosen": chosen, "contact": contact})
 
