@@ -93,7 +93,7 @@ def file_ticket(request: HttpRequest) -> HttpResponse:
             log.warning("no first response can be promised", client=contact.client_id, reason=type(error).__name__)
             return _no_deadline(request, filing)
         except actions.FiledOtherwise as error:
-            return _filed_otherwise(request, error.ticket, form.filing())
+            return _filed_otherwise(request, error.ticket, filing)
         except NotYours as error:
             raise PermissionDenied from error
         messages.success(request, _("Filed. We are looking for the member who takes it."))
