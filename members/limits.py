@@ -31,18 +31,16 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 from django_stubs_ext import StrPromise
 
+from .access import View
 from .models import Tally
 
 log = structlog.get_logger(__name__)
-
-View = Callable[..., HttpResponseBase]
 
 
 class Rule(NamedTuple):
     """At most `times` within `within`, for each of what `of` names; None is for nobody in particular, and free.
 
-    `failures` counts only tries that failed: each is counted before anybody looks at it, and
-    given back if it was right.
+    `failures` counts only tries that failed: each is counted before anybody looks at it, and given back if it is right.
     """
 
     of: Callable[[HttpRequest], str | None]

@@ -8,7 +8,6 @@ password or second factor stays logged in where they did it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -28,10 +27,9 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 
 from . import devices
-from .access import signed_in
+from .access import View, signed_in
 from .models import User
 
-View = Callable[..., HttpResponseBase]
 SEEN_EVERY = timedelta(minutes=5)
 
 
